@@ -1,0 +1,122 @@
+"""The values that everything else speaks about: recording, slice, state. Frozen, typed, aware datetimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+
+
+class State(StrEnum):
+    """Where a recording stands. The allowed moves are in `core.lifecycle`."""
+
+    DISCOVERED = "discovered"  # listed by the source, not yet copied
+    TRANSFERRING = "transferring"  # claimed by a process, with a lease
+    STORED = "stored"  # audio and sidecar are in the bucket
+    VERIFIED = "verified"  # what the bucket holds was compared with what was received
+    PURGING = "purging"  # about to be deleted at the source
+    PURGED = "purged"  # gone at the source, kept in the archive
+    EXPIRED = "expired"  # gone in the archive by policy, tombstone kept
+    FAILED = "failed"  # attempts used up: on the gap list
+    QUARANTINED = "quarantined"  # bytes and record disagree: a person must look
+    EXCLUDED = "excluded"  # a policy says that it must not be archived
+
+
+def require_aware(moment: datetime) -> datetime:
+    """Return `moment` in UTC. Raises ValueError for a naive one: it could mean any hour of the day."""
+    if moment.tzinfo is None:
+        msg = f"{moment.isoformat()} has no time zone"
+        raise ValueError(msg)
+    return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One call recording as the source lists it.
+
+    Text stays text (leading zeros and `+` survive); what the source left out is None. `raw` is the JSON
+    object as it came, so that no field is lost.
+    """
+
+    account: str  # the account's name in the configuration, not the source's account id
+    id: str  # with `account` the natural key
+    start: datetime  # aware, UTC, whole seconds: the source's own resolution
+    end: datetime | None
+    duration_ms: int | None
+    size: int | None  # bytes, as listed: with the duration the only anchor the source gives
+    call_id: str | None
+    direction: str | None  # INBOUND, OUTBOUND, INTRA_PBX, or whatever else the source says
+    caller_id: str | None
+    dnis: str | None
+    cnam: str | None
+    extensions: tuple[str, ...]
+    rule_ids: tuple[str, ...]
+    file_name: str | None  # untrusted, and it repeats: never a key
+    raw: Mapping[str, object]
+
+    def ended_at(self, listed_at: datetime) -> datetime:
+        """End of the call for retention: `end`, else start plus duration, else when it was first listed."""
+        if self.end is not None:
+            return self.end
+        if self.duration_ms is not None:
+            return self.start + timedelta(milliseconds=self.duration_ms)
+        return listed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A closed stretch of call starts: both ends belong to it, in whole seconds, UTC."""
+
+    since: datetime
+    until: datetime
+
+    def __post_init__(self) -> None:
+        """Refuse what no listing could answer. Raises ValueError."""
+        if require_aware(self.until) < require_aware(self.since):
+            msg = f"slice ends ({self.until.isoformat()}) before it starts ({self.since.isoformat()})"
+            raise ValueError(msg)
+
+    @property
+    def seconds(self) -> int:
+        """How many distinct call starts (at the source's resolution of one second) the slice covers."""
+        return int((self.until - self.since).total_seconds()) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """An item of a listing that cannot be read as a recording; kept raw, never dropped."""
+
+    reason: str
+    raw: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a listing, as the source answered it. Totals are claims, not facts."""
+
+    recordings: tuple[Recording, ...]
+    malformed: tuple[Malformed, ...]
+    number: int | None  # `page` as the answer says
+    size: int | None  # `page_size` as the answer says: the server may cap it
+    total_items: int | None
+    total_pages: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixity:
+    """What a copy is known by: SHA-256 (64 lower-case hex digits) and size in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFacts:
+    """What a bucket was seen to do when it was probed, not what it promises."""
+
+    checks_sha256: bool  # refuses a wrong x-amz-checksum-sha256 and returns the stored one
+    conditional_create: bool  # refuses a second create of the same key
+    versioned: bool
+    object_lock: bool

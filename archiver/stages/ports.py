@@ -1,0 +1,100 @@
+"""What the stages need of the world. One implementation each, in `archiver.adapters`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from archiver.core.model import Fixity, Page, Recording, Slice, StoreFacts
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStream:
+    """A download that has begun. `chunks` raises Transient when the connection breaks or stalls."""
+
+    content_type: str | None
+    content_length: int | None  # often absent: the source answers chunked
+    chunks: AsyncIterator[bytes]
+
+
+class RecordingSource(Protocol):
+    """One account of the recordings API.
+
+    Every call waits for the account's quota, retries what is transient by itself, and raises Throttled,
+    Transient, Unreachable, AccessDenied or NotFound when that did not help.
+    """
+
+    async def list_page(self, window: Slice, *, page: int, page_size: int) -> Page:
+        """List calls that start inside the slice, oldest first."""
+        ...
+
+    async def get(self, recording_id: str) -> Recording:
+        """Read one recording's metadata. Raises NotFound when the source no longer has it."""
+        ...
+
+    async def delete(self, recording_id: str) -> bool:
+        """Delete one recording at the source. True: deleted now. False: it was already gone (404)."""
+        ...
+
+    def download(self, recording_id: str) -> AbstractAsyncContextManager[AudioStream]:
+        """Open the audio of one recording. Not retried once the body has begun: the caller decides."""
+        ...
+
+
+class Upload(Protocol):
+    """A multipart upload in progress; leaving its context without `complete` aborts it."""
+
+    async def write(self, part: bytes) -> None:
+        """Send one part: exactly the store's part size, except the last."""
+        ...
+
+    async def complete(self) -> None:
+        """Make the object visible, whole. Raises ObjectExists where the store can refuse to overwrite."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """One bucket. Keys are whole keys, prefix included. Raises Transient, Unreachable or AccessDenied."""
+
+    part_size: int  # bytes: larger bodies go by `upload`
+
+    async def probe(self) -> StoreFacts:
+        """Try on a scratch key what the bucket enforces. Writes and removes one small object."""
+        ...
+
+    async def create(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Put one object with its SHA-256. Raises ObjectExists; never overwrites, on any store."""
+        ...
+
+    async def replace(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Put one object, over whatever stands there. For sidecars only."""
+        ...
+
+    def upload(self, key: str, *, content_type: str) -> AbstractAsyncContextManager[Upload]:
+        """Begin a multipart upload. Raises ObjectExists when the key is taken."""
+        ...
+
+    async def stored_fixity(self, key: str) -> Fixity:
+        """What the bucket holds, proved: the store's checksum where it is trusted, else read back and hashed.
+
+        Raises NotFound when there is no such object.
+        """
+        ...
+
+    async def readback_fixity(self, key: str) -> Fixity:
+        """Read the whole object back and hash it. Raises NotFound."""
+        ...
+
+    async def size(self, key: str) -> int | None:
+        """Size in bytes of the object, or None when there is none."""
+        ...
+
+    async def read(self, key: str, *, limit: int) -> bytes:
+        """Read a small object. Raises NotFound, and IntegrityError above `limit` bytes."""
+        ...
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """Read an object piece by piece. Raises NotFound."""
+        ...
