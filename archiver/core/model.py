@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from archiver.errors import IntegrityError
 
 
 class State(StrEnum):
@@ -120,3 +121,51 @@ class StoreFacts:
     conditional_create: bool  # refuses a second create of the same key
     versioned: bool
     object_lock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A recording together with what the catalogue knows of its copy and of the work on it."""
+
+    recording: Recording
+    state: State
+    listed_at: datetime
+    key: str | None
+    fixity: Fixity | None
+    size_disagrees: bool  # the copy is not as long as listed, though two downloads agreed
+    stored_at: datetime | None
+    verified_at: datetime | None
+    purged_at: datetime | None
+    attempts: int
+    next_attempt_at: datetime
+    problem: str | None
+
+    @property
+    def id(self) -> str:
+        """The recording's id at the source."""
+        return self.recording.id
+
+    def require_copy(self) -> tuple[str, Fixity]:
+        """Key and fixity of the copy. Raises IntegrityError when there is none on record."""
+        if self.key is None or self.fixity is None:
+            msg = f"recording {self.id} has no copy on record"
+            raise IntegrityError(msg)
+        return self.key, self.fixity
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the listing of an account has come, and what was learnt about it."""
+
+    watermark: datetime | None  # every start up to here was listed and is committed
+    page_base: int | None  # number of the first page, 0 or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the history says of a change: when, by which run, and why."""
+
+    run: str
+    at: datetime
+    reason: str
+    detail: Mapping[str, object] | None = None

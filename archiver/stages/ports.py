@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from archiver.core.model import Fixity, Page, Recording, Slice, StoreFacts
+from archiver.core.model import (
+    Entry,
+    Fixity,
+    Malformed,
+    Mark,
+    Page,
+    Progress,
+    Recording,
+    Slice,
+    State,
+    StoreFacts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +110,35 @@ class ObjectStore(Protocol):
     def stream(self, key: str) -> AsyncIterator[bytes]:
         """Read an object piece by piece. Raises NotFound."""
         ...
+
+
+class Catalogue(Protocol):
+    """The record. Every change writes its history row with it; `mark` is what the history says."""
+
+    async def open_account(self, account: str, start_from: datetime) -> Progress: ...
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int: ...
+    async def record_malformed(
+        self, account: str, items: Sequence[Malformed], window: Slice, *, now: datetime
+    ) -> int: ...
+    async def record_gap(
+        self, account: str, kind: str, window: Slice, *, reason: str, mark: str, now: datetime
+    ) -> bool: ...
+    async def accept_slice(
+        self, account: str, window: Slice, *, base: int | None, proved: bool, now: datetime
+    ) -> None: ...
+    async def claim(self, account: str, mark: Mark, *, limit: int) -> list[Entry]: ...
+    async def hand_back(self, account: str, mark: Mark, *, forgive: bool) -> int: ...
+    async def requeue_failed(self, account: str, mark: Mark) -> int: ...
+    async def requeue_excluded(self, account: str, policies_digest: str, mark: Mark) -> int: ...
+    async def advance(self, entry: Entry, after: State, mark: Mark, **values: object) -> None: ...
+    async def note(self, entry: Entry, mark: Mark, **values: object) -> None: ...
+
+
+class CatalogueReads(Protocol):
+    """What the stages ask of the record. Reads in batches: memory does not grow with the catalogue."""
+
+    def entries(
+        self, account: str, states: Collection[State], *, started_before: datetime | None = None
+    ) -> AsyncIterator[Entry]: ...
+    async def entry(self, account: str, recording_id: str) -> Entry | None: ...
+    async def count_at_source(self, account: str) -> int: ...

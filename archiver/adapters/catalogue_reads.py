@@ -1,0 +1,224 @@
+"""Every read of the catalogue that changes nothing. Long answers come in batches, so memory stays flat."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from archiver.adapters.database import connection
+from archiver.adapters.rows import to_entry
+from archiver.adapters.tables import accounts, gaps, history, recordings, runs
+from archiver.core.lifecycle import ARCHIVED, AT_SOURCE, PENDING
+from archiver.core.model import Entry, State
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to look for; None and empty mean any. `number` fits caller or called number, as text, exactly."""
+
+    account: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    number: str | None = None
+    extension: str | None = None
+    call_id: str | None = None
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    """One account in `archiver status`."""
+
+    account: str
+    watermark: datetime | None
+    counts: Mapping[State, int]
+    bytes: int  # in the archive
+    oldest_pending: datetime | None  # start of the oldest call that is not archived yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Something that should be in the archive and is not, or could not be proved to be."""
+
+    account: str
+    kind: str  # failed, quarantined, retrying, malformed, unlisted
+    recording_id: str | None
+    start: datetime
+    reason: str
+    since: datetime  # when it came onto the list
+
+
+class Reads:
+    """Queries for stages and commands. All raise Unreachable, SchemaError or StopDaemon when the database fails."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """`engine` stays the caller's to dispose of."""
+        self.engine = engine
+
+    async def entry(self, account: str, recording_id: str) -> Entry | None:
+        """Find one recording by its natural key."""
+        where = and_(recordings.c.account == account, recordings.c.recording_id == recording_id)
+        async with connection(self.engine) as opened:
+            row = (await opened.execute(select(recordings).where(where))).one_or_none()
+        return None if row is None else to_entry(row)
+
+    async def find(self, recording_id: str) -> list[Entry]:
+        """Find a recording by its id in all accounts."""
+        query = select(recordings).where(recordings.c.recording_id == recording_id).order_by(recordings.c.account)
+        async with connection(self.engine) as opened:
+            return [to_entry(row) for row in await opened.execute(query)]
+
+    async def entries(
+        self, account: str, states: Collection[State], *, started_before: datetime | None = None
+    ) -> AsyncIterator[Entry]:
+        """Walk all recordings of an account in the given states, each state by itself, by call start and id."""
+        for state in sorted(states):
+            where = and_(recordings.c.account == account, recordings.c.state == state)
+            if started_before is not None:
+                where = and_(where, recordings.c.call_start <= started_before)
+            async for entry in self._walk(where):
+                yield entry
+
+    async def _walk(self, where: ColumnElement[bool]) -> AsyncIterator[Entry]:
+        last: Entry | None = None
+        while True:
+            beyond = where if last is None else and_(where, _after(last))
+            query = select(recordings).where(beyond).order_by(*_ORDER).limit(BATCH)
+            async with connection(self.engine) as opened:
+                batch = [to_entry(row) for row in await opened.execute(query)]
+            for entry in batch:
+                yield entry
+            if len(batch) < BATCH:
+                return
+            last = batch[-1]
+
+    async def count_at_source(self, account: str) -> int:
+        """Count an account's recordings that the source should still have."""
+        where = and_(recordings.c.account == account, recordings.c.state.in_(AT_SOURCE))
+        async with connection(self.engine) as opened:
+            return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
+
+    async def search(self, wanted: Search, *, limit: int) -> list[Entry]:
+        """Find recordings, latest call first, at most `limit`."""
+        query = select(recordings).where(*_conditions(wanted))
+        newest = query.order_by(recordings.c.call_start.desc(), recordings.c.recording_id.desc()).limit(limit)
+        async with connection(self.engine) as opened:
+            return [to_entry(row) for row in await opened.execute(newest)]
+
+    async def status(self) -> list[AccountStatus]:
+        """Count by account and state."""
+        table = recordings.c
+        query = select(
+            table.account, table.state, func.count(), func.coalesce(func.sum(table.size), 0), func.min(table.call_start)
+        ).group_by(table.account, table.state)
+        async with connection(self.engine) as opened:
+            rows = (await opened.execute(query)).all()
+            marks = (await opened.execute(select(accounts.c.account, accounts.c.watermark).order_by("account"))).all()
+        return [_status(name, mark, [row for row in rows if row[0] == name]) for name, mark in marks]
+
+    async def open_gaps(self, *, limit: int) -> list[Gap]:
+        """List what should be in the archive and is not: recordings first, then what the listing left open."""
+        return [*await self._recordings_missing(limit), *await self._listing_gaps(limit)][:limit]
+
+    async def _recordings_missing(self, limit: int) -> list[Gap]:
+        table = recordings.c
+        query = select(recordings).where(_MISSING).order_by(table.call_start, table.recording_id).limit(limit)
+        async with connection(self.engine) as opened:
+            found = [to_entry(row) for row in await opened.execute(query)]
+        return [_gap(entry) for entry in found]
+
+    async def _listing_gaps(self, limit: int) -> list[Gap]:
+        query = select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.since, gaps.c.id).limit(limit)
+        async with connection(self.engine) as opened:
+            rows = (await opened.execute(query)).all()
+        return [
+            Gap(
+                account=row.account,
+                kind=row.kind,
+                recording_id=None,
+                start=row.since,
+                reason=row.reason,
+                since=row.opened_at,
+            )
+            for row in rows
+        ]
+
+    async def count_gaps(self) -> int:
+        """Count all open gaps."""
+        missing = select(func.count()).select_from(recordings).where(_MISSING)
+        listing = select(func.count()).select_from(gaps).where(gaps.c.closed_at.is_(None))
+        async with connection(self.engine) as opened:
+            return int(await opened.scalar(missing) or 0) + int(await opened.scalar(listing) or 0)
+
+    async def history(self, account: str, recording_id: str) -> list[Mapping[str, object]]:
+        """Read what happened to a recording, oldest first."""
+        where = and_(history.c.account == account, history.c.recording_id == recording_id)
+        async with connection(self.engine) as opened:
+            rows = await opened.execute(select(history).where(where).order_by(history.c.id))
+            return [dict(row._mapping) for row in rows]  # noqa: SLF001 - the documented way to a mapping
+
+    async def last_runs(self, *, limit: int) -> Sequence[Mapping[str, object]]:
+        """Read the latest runs, newest first."""
+        query = select(runs).order_by(runs.c.started_at.desc()).limit(limit)
+        async with connection(self.engine) as opened:
+            return [dict(row._mapping) for row in await opened.execute(query)]  # noqa: SLF001 - as above
+
+
+_ORDER = (recordings.c.call_start, recordings.c.recording_id)
+_RETRYING = and_(recordings.c.state == State.DISCOVERED, recordings.c.problem.is_not(None))
+_MISSING = or_(recordings.c.state.in_([State.FAILED, State.QUARANTINED]), _RETRYING)
+
+
+def _after(last: Entry) -> ColumnElement[bool]:
+    start, identity = recordings.c.call_start, recordings.c.recording_id
+    return or_(start > last.recording.start, and_(start == last.recording.start, identity > last.id))
+
+
+def _conditions(wanted: Search) -> list[ColumnElement[bool]]:
+    table, found = recordings.c, []
+    if wanted.account is not None:
+        found.append(table.account == wanted.account)
+    if wanted.since is not None:
+        found.append(table.call_start >= wanted.since)
+    if wanted.until is not None:
+        found.append(table.call_start <= wanted.until)
+    if wanted.number is not None:
+        found.append(or_(table.caller_id == wanted.number, table.dnis == wanted.number))
+    if wanted.extension is not None:
+        found.append(table.extensions.contains([wanted.extension]))
+    if wanted.call_id is not None:
+        found.append(table.call_id == wanted.call_id)
+    if wanted.state is not None:
+        found.append(table.state == wanted.state)
+    return found
+
+
+def _status(
+    account: str, watermark: datetime | None, rows: Sequence[Row[str, State, int, int, datetime]]
+) -> AccountStatus:
+    pending = [oldest for _, state, _, _, oldest in rows if state in PENDING]
+    return AccountStatus(
+        account=account,
+        watermark=watermark,
+        counts={state: count for _, state, count, _, _ in rows},
+        bytes=sum(int(size) for _, state, _, size, _ in rows if state in ARCHIVED),
+        oldest_pending=min(pending, default=None),
+    )
+
+
+def _gap(entry: Entry) -> Gap:
+    kind = "retrying" if entry.state is State.DISCOVERED else str(entry.state)
+    return Gap(
+        account=entry.recording.account,
+        kind=kind,
+        recording_id=entry.id,
+        start=entry.recording.start,
+        reason=entry.problem or "",
+        since=entry.listed_at,
+    )

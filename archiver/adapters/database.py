@@ -1,0 +1,148 @@
+"""Engine, transactions, locks and migrations: everything about Postgres that is not about recordings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from archiver.errors import AccountBusy, ArchiverError, SchemaError, StopDaemon, Unreachable
+
+#: A process that vanished with its machine must not hold its locks for two hours (the kernel's default).
+KEEPALIVE = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
+UNREACHABLE = re.compile(r"08...|57P0[123]|53300|25006")  # connection, shutdown, too many clients, read-only standby
+
+
+def open_engine(url: str, *, pool_size: int) -> AsyncEngine:
+    """Make an engine; nothing is connected yet. `hide_parameters`: values of a row never reach an error message."""
+    return create_async_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10, "application_name": "archiver"},
+    )
+
+
+def translate(error: SQLAlchemyError) -> ArchiverError:
+    """Turn a database error into ours. Only the SQLSTATE and the constraint's name are kept: details hold row values."""
+    original = getattr(error, "orig", None)
+    state = getattr(original, "sqlstate", None) or ""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if lost or UNREACHABLE.fullmatch(state) or (isinstance(error, OperationalError | InterfaceError) and not state):
+        return Unreachable("the database is out of reach", hint="is it running, and is database.url right?")
+    if state in {"28P01", "28000", "3D000", "42501"}:
+        return Unreachable(f"the database refused us (SQLSTATE {state})", hint="check user, password and rights")
+    if state in {"42P01", "42703", "42704"}:
+        return SchemaError("the catalogue's tables are missing or old", hint="run: archiver db upgrade")
+    if state[:2] in {"53", "58"} or state in {"40001", "40P01", "55P03", "57014"}:
+        return Unreachable(f"the database cannot do it now (SQLSTATE {state})", hint="disk full, or a lock was held")
+    constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
+    return StopDaemon(f"the database refused a change (SQLSTATE {state or '?'}, constraint {constraint or '-'})")
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Translate the database's errors once, at the edge."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise translate(error) from None
+    except TimeoutError:
+        msg = "the database did not answer in time"
+        raise Unreachable(msg) from None
+
+
+@asynccontextmanager
+async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction: committed at the end, rolled back on any error."""
+    async with translated(), engine.begin() as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def exclusive(engine: AsyncEngine, account: str, stage: str) -> AsyncIterator[None]:
+    """Hold the lock of one account's stage as long as the context lasts. Raises AccountBusy.
+
+    The lock belongs to a database session, so a killed process frees it at once; nothing has to time out.
+    """
+    name = f"archiver/{account}/{stage}"
+    async with translated(), engine.connect() as held:
+        await held.execution_options(isolation_level="AUTOCOMMIT")
+        await held.execute(text(KEEPALIVE))
+        got = await held.scalar(text("select pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+        if not got:
+            msg = f"another archiver works on {stage} of account {account!r}"
+            raise AccountBusy(msg, hint="wait for it to end, or stop the other process")
+        try:
+            yield
+        finally:
+            # a closed session frees its locks as well: never hand this one back to the pool still locked
+            await held.invalidate()
+
+
+def migrations_folder() -> Path:
+    """Where the migrations lie: in an installed package inside it, in a checkout beside it."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def alembic_config() -> Config:
+    """Configure Alembic without any file."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    return config
+
+
+def head_revision() -> str:
+    """Newest revision that this version of the program knows."""
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+async def current_revision(engine: AsyncEngine) -> str | None:
+    """Revision that the catalogue is at; None: no table was ever made."""
+
+    def read(opened: Connection) -> str | None:
+        return MigrationContext.configure(opened).get_current_revision()
+
+    async with connection(engine) as opened:
+        return await opened.run_sync(read)
+
+
+async def require_schema(engine: AsyncEngine) -> None:
+    """Raise SchemaError unless the catalogue is exactly at the revision of this version."""
+    current, head = await current_revision(engine), head_revision()
+    if current == head:
+        return
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    if current is None or current in known:
+        msg = f"the catalogue's schema is at {current or 'nothing'}, this version needs {head}"
+        raise SchemaError(msg, hint="run: archiver db upgrade")
+    msg = f"the catalogue's schema is at {current}, which this version does not know (it knows up to {head})"
+    raise SchemaError(msg, hint="a newer version has upgraded it: run that version")
+
+
+async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
+    """Bring the schema to the newest revision. Returns the revision before and after."""
+    before = await current_revision(engine)
+
+    def run(opened: Connection) -> None:
+        config = alembic_config()
+        config.attributes["connection"] = opened
+        command.upgrade(config, "head")
+
+    async with translated(), engine.connect() as opened:
+        await opened.run_sync(run)
+    return before, head_revision()

@@ -1,0 +1,101 @@
+"""One account's quota: at most so many requests in any minute, and the pauses that the source asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from archiver.errors import Throttled
+
+Clock = Callable[[], float]  # seconds, monotonic
+Sleep = Callable[[float], Awaitable[None]]
+
+PATIENCE = 900.0  # seconds: a longer pause is handed to the caller instead of waited for
+LONGEST_PAUSE = 3600.0  # seconds: whatever the source asks for, the account is tried again after an hour
+_WINDOW = 61.0  # seconds: a minute, and a second for requests that travel at different speeds
+_FIRST_PAUSE, _LAST_PAUSE = 5.0, 60.0  # seconds, when the source does not say how long
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def utc_now() -> datetime:
+    """Tell the time of day."""
+    return datetime.now(UTC)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Read a Retry-After header, seconds or HTTP-date, as seconds from `now`; None where it says nothing usable."""
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_PAUSE)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000" in the header
+        moment = moment.replace(tzinfo=UTC)
+    return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
+
+
+class Limiter:
+    """First come, first served. A sliding window, so that no fixed window of the gateway is ever overrun."""
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`clock`, `sleep` and `now` are the time; `per_minute` is the account's quota, at least 1."""
+        self._clock, self._sleep, self._now = clock, sleep, now
+        self._per_minute = max(per_minute, 1)
+        self._sent: deque[float] = deque(maxlen=self._per_minute)
+        self._turn = asyncio.Lock()  # hands out turns in the order of asking, and survives a cancelled waiter
+        self._paused_until = float("-inf")
+        self._throttled_at = float("-inf")
+        self._in_a_row = 0
+
+    async def acquire(self) -> float:
+        """Wait for a turn; return when (by the clock) it was given. Raises Throttled when a pause is too long."""
+        async with self._turn:
+            while (wait := self._wait()) > 0:
+                if self.paused_for() > PATIENCE:
+                    raise Throttled("the source asked for a long pause", retry_after=self.paused_for())
+                await self._sleep(wait)
+            sent_at = self._clock()
+            self._sent.append(sent_at)
+            return sent_at
+
+    def paused_for(self) -> float:
+        """Seconds that are left of the pause in force; 0 without one."""
+        return max(self._paused_until - self._clock(), 0.0)
+
+    def pause(self, seconds: float) -> None:
+        """Hold every request of the account back. Never shortens a pause, never longer than an hour."""
+        self._paused_until = max(self._paused_until, self._clock() + min(seconds, LONGEST_PAUSE))
+
+    def throttled(self, sent_at: float, retry_after: str | None) -> float:
+        """Pause because the request sent at `sent_at` was refused; return the pause in seconds.
+
+        Without a usable Retry-After the pause doubles from one refusal to the next, not within one burst.
+        """
+        if sent_at > self._throttled_at:
+            calm = self._clock() - self._throttled_at > _WINDOW + _LAST_PAUSE
+            self._in_a_row = 1 if calm else self._in_a_row + 1
+            self._throttled_at = self._clock()
+        growing = min(_FIRST_PAUSE * 2.0 ** min(self._in_a_row - 1, 10), _LAST_PAUSE)
+        seconds = parse_retry_after(retry_after, self._now()) or growing
+        self.pause(seconds)
+        return seconds
+
+    def _wait(self) -> float:
+        wait = self.paused_for()
+        if len(self._sent) == self._per_minute:
+            wait = max(wait, self._sent[0] + _WINDOW - self._clock())
+        return wait

@@ -1,0 +1,69 @@
+"""Rows of the catalogue to values of the core, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Row
+
+from archiver.core.model import Entry, Fixity, Recording, State, require_aware
+
+
+def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
+    """Read a full row of `recordings`."""
+    return Entry(
+        recording=to_recording(row),
+        state=State(row.state),
+        listed_at=require_aware(row.listed_at),
+        key=row.key,
+        fixity=None if row.sha256 is None else Fixity(sha256=row.sha256, size=row.size),
+        size_disagrees=row.size_disagrees,
+        stored_at=row.stored_at,
+        verified_at=row.verified_at,
+        purged_at=row.purged_at,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        problem=row.problem,
+    )
+
+
+def to_recording(row: Row[*tuple[object, ...]]) -> Recording:
+    """Read the part of a row that came from the listing."""
+    return Recording(
+        account=row.account,
+        id=row.recording_id,
+        start=require_aware(row.call_start),
+        end=None if row.call_end is None else require_aware(row.call_end),
+        duration_ms=row.duration_ms,
+        size=row.size_listed,
+        call_id=row.call_id,
+        direction=row.direction,
+        caller_id=row.caller_id,
+        dnis=row.dnis,
+        cnam=row.cnam,
+        extensions=tuple(row.extensions),
+        rule_ids=tuple(row.rule_ids),
+        file_name=row.file_name,
+        raw=row.raw,
+    )
+
+
+def to_columns(recordings: Sequence[Recording]) -> dict[str, list[object]]:
+    """Turn recordings into one array for each column, for `unnest`: one statement for a page, whatever its length."""
+    return {
+        "ids": [item.id for item in recordings],
+        "starts": [item.start for item in recordings],
+        "ends": [item.end for item in recordings],
+        "durations": [item.duration_ms for item in recordings],
+        "sizes": [item.size for item in recordings],
+        "call_ids": [item.call_id for item in recordings],
+        "directions": [item.direction for item in recordings],
+        "caller_ids": [item.caller_id for item in recordings],
+        "dnises": [item.dnis for item in recordings],
+        "cnams": [item.cnam for item in recordings],
+        "extensions": [json.dumps(item.extensions) for item in recordings],
+        "rule_ids": [json.dumps(item.rule_ids) for item in recordings],
+        "file_names": [item.file_name for item in recordings],
+        "raws": [json.dumps(item.raw) for item in recordings],
+    }

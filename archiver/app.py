@@ -1,0 +1,180 @@
+"""The composition root: the one place that reads the clock and constructs clients, engines and stages."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from archiver.adapters import database
+from archiver.adapters.catalogue import Catalogue
+from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.embedded_postgres import embedded_postgres
+from archiver.adapters.http_client import environment_proxy, make_client
+from archiver.adapters.limiter import Limiter
+from archiver.adapters.object_store import Bucket, open_bucket
+from archiver.adapters.recordings_api import RecordingsApi
+from archiver.adapters.token import PasswordToken, RotatingToken, StaticToken, TokenProvider
+from archiver.adapters.token_endpoint import TokenEndpoint
+from archiver.adapters.token_rows import RefreshTokenRows
+from archiver.adapters.token_vault import TokenVault
+from archiver.core.policy import PolicySet
+from archiver.errors import ConfigError
+from archiver.policies import load_policies
+from archiver.settings import Account, PasswordAuth, RefreshAuth, Settings, TokenAuth
+from archiver.stages.budget import ByteBudget
+
+MEMORY_FOR_BODIES = 64 * 1024 * 1024  # bytes in flight, over all accounts
+
+
+def now() -> datetime:
+    """Tell the present moment. Everything else is handed it as an argument."""
+    return datetime.now(UTC)  # noqa: TID251 - the one clock
+
+
+def new_run_id() -> str:
+    """Make a name for a run: sortable by time, unique enough to be typed."""
+    return f"{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Everything that a command needs, opened."""
+
+    settings: Settings
+    policies: PolicySet
+    engine: AsyncEngine
+    catalogue: Catalogue
+    reads: Reads
+    store: Bucket
+    sources: dict[str, RecordingsApi]
+    budget: ByteBudget
+
+    def account(self, name: str) -> Account:
+        """Find an account's settings by name. Raises ConfigError."""
+        for account in self.settings.accounts:
+            if account.name == name:
+                return account
+        known = ", ".join(account.name for account in self.settings.accounts)
+        msg = f"there is no account {name!r} in the configuration; there is: {known}"
+        raise ConfigError(msg)
+
+
+def policies_of(settings: Settings) -> PolicySet:
+    """Load the policies file; without one nothing is ever deleted. Raises ConfigError."""
+    if settings.policies is None:
+        return PolicySet()
+    return load_policies(settings.policies, accounts=[account.name for account in settings.accounts])
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Open the catalogue's engine, starting the embedded Postgres where that is configured."""
+    async with AsyncExitStack() as stack:
+        if settings.database.embedded is not None:
+            url = stack.enter_context(embedded_postgres(settings.database.embedded))
+        else:
+            url = plain(settings.database.url) or ""
+        # each account holds a session for the lock of its stage, beside those that work
+        engine = database.open_engine(url, pool_size=settings.database.pool_size + len(settings.accounts))
+        stack.push_async_callback(engine.dispose)
+        yield engine
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Bucket]:
+    """Open the bucket."""
+    vault = settings.vault
+    async with open_bucket(
+        bucket=vault.bucket,
+        region=vault.region,
+        endpoint_url=vault.endpoint_url,
+        access_key_id=plain(vault.access_key_id),
+        secret_access_key=plain(vault.secret_access_key),
+        verify=vault.verify,
+        prefix=vault.prefix,
+        threads=settings.sync.concurrency,
+    ) as bucket:
+        yield bucket
+
+
+@asynccontextmanager
+async def open_source(settings: Settings, account: Account, engine: AsyncEngine) -> AsyncIterator[RecordingsApi]:
+    """Open one account of the recordings API."""
+    proxy = environment_proxy(account.base_url)
+    async with make_client(concurrency=settings.sync.concurrency, proxy=proxy) as client:
+        yield RecordingsApi(
+            base_url=account.base_url,
+            account=account.name,
+            account_id=account.account_id,
+            tokens=token_provider(settings, account, client, engine),
+            limiter=Limiter(account.requests_per_minute),
+            client=client,
+        )
+
+
+def token_provider(
+    settings: Settings, account: Account, client: httpx.AsyncClient, engine: AsyncEngine
+) -> TokenProvider:
+    """Choose how the account gets its bearer token."""
+    auth = account.auth
+    if isinstance(auth, TokenAuth):
+        return StaticToken(auth.token.get_secret_value())
+    endpoint = TokenEndpoint(
+        client,
+        auth.token_url,
+        client_id=auth.client_id.get_secret_value(),
+        client_secret=auth.client_secret.get_secret_value(),
+    )
+    if isinstance(auth, PasswordAuth):
+        return PasswordToken(
+            account.name,
+            endpoint,
+            username=auth.username.get_secret_value(),
+            password=auth.password.get_secret_value(),
+        )
+    return _rotating(settings, account.name, auth, endpoint, engine)
+
+
+def _rotating(
+    settings: Settings, account: str, auth: RefreshAuth, endpoint: TokenEndpoint, engine: AsyncEngine
+) -> RotatingToken:
+    configured = auth.refresh_token.get_secret_value()
+    keys = [plain(settings.encryption_key) or ""]
+    vault = TokenVault(account, configured=configured, keys=keys, rows=RefreshTokenRows(engine, now))
+    return RotatingToken(account, endpoint, configured=configured, store=vault)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Open everything. Raises ConfigError, SchemaError, Unreachable or AccessDenied."""
+    policies = policies_of(settings)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings))
+        await database.require_schema(engine)
+        store = await stack.enter_async_context(open_store(settings))
+        sources = {
+            account.name: await stack.enter_async_context(open_source(settings, account, engine))
+            for account in settings.accounts
+        }
+        yield App(
+            settings=settings,
+            policies=policies,
+            engine=engine,
+            catalogue=Catalogue(engine),
+            reads=Reads(engine),
+            store=store,
+            sources=sources,
+            budget=ByteBudget(MEMORY_FOR_BODIES),
+        )
+
+
+def plain(secret: SecretStr | None) -> str | None:
+    """Unwrap a secret where it is needed, and nowhere else."""
+    return None if secret is None else secret.get_secret_value()

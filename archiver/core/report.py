@@ -1,0 +1,62 @@
+"""What a pass did, as numbers and reasons; and whether it may be called a success."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+MOST_NAMED = 200  # failures named one by one; beyond that they are only counted
+
+
+@dataclass(slots=True)
+class PassReport:
+    """Counts of one pass over one account. Memory does not grow with the number of recordings."""
+
+    account: str
+    listed: int = 0  # items on the pages that were read
+    new: int = 0
+    malformed: int = 0  # unreadable items seen for the first time
+    slices: int = 0
+    unproven: int = 0  # slices whose completeness the source's totals did not show
+    archived: int = 0
+    adopted: int = 0  # of those: the object already stood there, from an attempt that was cut off
+    disagreeing: int = 0  # of those: not as long as listed, though two downloads agreed
+    bytes: int = 0
+    excluded: int = 0
+    verified: int = 0
+    quarantined: int = 0
+    deleted: int = 0  # at the source
+    already_gone: int = 0  # of those: the source said 404
+    requests: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)  # by kind, this pass
+    kept: Counter[str] = field(default_factory=Counter)  # not deleted at the last check, by reason
+    named: dict[str, str] = field(default_factory=dict)  # recording id -> why it failed
+    stage: str = ""  # the one that is at work, for progress displays
+    stopped: str = ""  # why the pass ended early
+    exit_code: int = 0  # of the stop
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+    def fail(self, recording_id: str, kind: str, reason: str) -> None:
+        """Count one recording that could not be handled."""
+        self.failures[kind] += 1
+        if len(self.named) < MOST_NAMED:
+            self.named[recording_id] = reason
+
+    def as_counts(self) -> dict[str, object]:
+        """Numbers for the log, the catalogue and `--json`."""
+        plain = ("listed new malformed slices unproven archived adopted disagreeing bytes excluded verified "
+                 "quarantined deleted already_gone requests").split()  # fmt: skip
+        counts: dict[str, object] = {name: getattr(self, name) for name in plain}
+        counts |= {"retries": dict(self.retries), "failures": dict(self.failures), "kept": dict(self.kept)}
+        counts |= {"seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()}}
+        return counts | ({"stopped": self.stopped} if self.stopped else {})
+
+
+def exit_code(reports: Iterable[PassReport], open_gaps: int) -> int:
+    """Exit code of a pass over all accounts: a stop outranks failures and gaps (3), which outrank success (0)."""
+    finished = list(reports)
+    worst = max((report.exit_code for report in finished), default=0)
+    failed = open_gaps or any(report.failures for report in finished)
+    return worst or (3 if failed else 0)

@@ -1,0 +1,157 @@
+"""Which slices of call starts to list, how to walk their pages, and when a slice may be believed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from archiver.core.model import Page, Slice
+
+SECOND = timedelta(seconds=1)
+FIRST_WIDTH = timedelta(days=1)
+WIDEST = timedelta(days=32)  # a quiet year costs a dozen requests
+MOST_ITEMS = 2_000  # a slice with more is halved before it is walked: pages shift less, a crash repeats less
+NARROWEST_SECONDS = 3600
+MOST_READS = 64  # listings spent on one planned slice before what is left of it is called unproven
+SPARE_PAGES = 2  # beyond what the totals say, before a walk counts as endless
+BLIND_PAGES = 1_000  # where totals say nothing
+
+
+def horizon(start_from: datetime, watermark: datetime | None, lookback: timedelta, now: datetime) -> Slice | None:
+    """The stretch that this pass must list: from the watermark less the lookback, up to now.
+
+    A recording is published after its call has ended, so starts behind the watermark can still appear:
+    the lookback is how late that may be. None when `start_from` lies in the future.
+    """
+    since = start_from if watermark is None else max(start_from, watermark - lookback)
+    until = now.replace(microsecond=0)
+    return Slice(since, until) if since <= until else None
+
+
+def next_slice(stretch: Slice, after: datetime | None, width: timedelta) -> Slice | None:
+    """The slice that follows `after` (None: the first), at most `width` wide; None at the end of the stretch."""
+    since = stretch.since if after is None else after + SECOND
+    if since > stretch.until:
+        return None
+    return Slice(since, min(since + width - SECOND, stretch.until))
+
+
+def next_width(width: timedelta, items: int, page_size: int) -> timedelta:
+    """Widen over quiet time, narrow over busy time."""
+    if items <= page_size:
+        return min(width * 2, WIDEST)
+    return max(width / 2, timedelta(seconds=NARROWEST_SECONDS)) if items > MOST_ITEMS else width
+
+
+def halves(window: Slice) -> tuple[Slice, Slice]:
+    """Split a slice of at least two seconds into two that cover the same starts, none twice."""
+    middle = window.since + timedelta(seconds=window.seconds // 2 - 1)
+    return Slice(window.since, middle), Slice(middle + SECOND, window.until)
+
+
+@dataclass(slots=True)
+class Walk:
+    """What the pages of one slice have shown so far. Memory: one digest or id for each item of the slice."""
+
+    page_size: int  # as asked for
+    base: int | None  # number of the first page, where the account has shown it
+    seen: set[str] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+    fresh: list[int] = field(default_factory=list)  # new items on each asked page
+    total: int | None = None  # the last page's claim
+    total_pages: int | None = None
+
+    def add(self, number: int, page: Page) -> None:
+        """Take in the answer to page `number`."""
+        before = len(self.seen)
+        self.seen.update(item.id for item in page.recordings)
+        self.seen.update("raw:" + fingerprint(item.raw) for item in page.malformed)
+        self.asked.append(number)
+        self.fresh.append(len(self.seen) - before)
+        self.total = page.total_items
+        self.total_pages = page.total_pages
+
+    @property
+    def total_known(self) -> bool:
+        """False where the total is absent, or says zero beside items (as the vendor's own example does)."""
+        return self.total is not None and (self.total > 0 or not self.seen)
+
+    def learned_base(self) -> int | None:
+        """The number of the first page, if this walk shows it."""
+        if self.base is None and 0 in self.asked and self.seen:
+            return 0 if self.fresh[self.asked.index(0)] else 1
+        return self.base
+
+
+def fingerprint(raw: object) -> str:
+    """SHA-256 of a JSON value, for items that have no readable id."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def next_page(walk: Walk) -> int | None:
+    """The page to ask for next; None when the walk is over.
+
+    The vendor documents the first page as 1 and shows it as 0. Until an account has shown which it is, the
+    walk starts at 1 and asks for 0 as well, unless the total is already reached.
+    """
+    if not walk.asked:
+        return 1 if walk.base is None else walk.base
+    complete = walk.total_known and len(walk.seen) == walk.total and walk.total > 0
+    if complete:
+        return None
+    probing = walk.base is None and walk.asked[-1] == 0  # page 0 was asked last, to learn the base
+    if walk.fresh[-1] and not probing and not endless(walk):
+        return walk.asked[-1] + 1
+    return 0 if walk.base is None and 0 not in walk.asked else None
+
+
+def endless(walk: Walk) -> bool:
+    """Whether more pages came than the totals allow."""
+    if not walk.total_known or walk.total is None:
+        return len(walk.asked) >= BLIND_PAGES
+    # the server may cap the page size: count with what a page really brought
+    fullest = max([*walk.fresh, 1])
+    return len(walk.asked) > -(-walk.total // min(fullest, walk.page_size)) + SPARE_PAGES
+
+
+class Belief(StrEnum):
+    """What a finished walk is worth."""
+
+    PROVED = "proved"  # the ids listed are as many as the source says it holds
+    SMALLER = "smaller"  # read again in halves
+    UNPROVEN = "unproven"  # what was listed is kept, but completeness is not shown
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A belief and, where it is not `proved`, why. `short` counts items that the source claims and did not list."""
+
+    belief: Belief
+    reason: str = ""
+    short: int = 0
+
+
+def too_many(walk: Walk, window: Slice) -> bool:
+    """Whether the first page already shows that the slice should be read in halves.
+
+    Never below an hour: a total that lies must not lead to a request for each second.
+    """
+    return walk.total_known and (walk.total or 0) > MOST_ITEMS and window.seconds > NARROWEST_SECONDS
+
+
+def judge(walk: Walk, window: Slice, reads_left: int) -> Judgement:
+    """Say what a finished walk is worth. Totals prove; where they cannot, the slice is unproven, never complete."""
+    count = len(walk.seen)
+    if not walk.total_known or walk.total is None:
+        return Judgement(Belief.UNPROVEN, "the source gave no usable total")
+    if count == walk.total:
+        return Judgement(Belief.PROVED)
+    if window.seconds > 1 and reads_left > 0:
+        return Judgement(Belief.SMALLER)
+    if count > walk.total:
+        return Judgement(Belief.UNPROVEN, f"the source says {walk.total} and listed {count}")
+    reason = f"the source says {walk.total} and listed only {count}"
+    return Judgement(Belief.UNPROVEN, reason, short=walk.total - count)

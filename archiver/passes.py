@@ -1,0 +1,223 @@
+"""A pass: every stage once over every account, each under its lock. One account in trouble does not stop the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from archiver.adapters.database import exclusive
+from archiver.adapters.run_log import begin_run, end_run
+from archiver.app import App, now
+from archiver.core.caps import check_caps, check_mode
+from archiver.core.lifecycle import ARCHIVED
+from archiver.core.model import Entry, State
+from archiver.core.plan import Draft, Plan, PlanItem
+from archiver.core.policy import Mode
+from archiver.core.report import PassReport, exit_code
+from archiver.core.retention import may_be_due
+from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
+from archiver.stages.context import Context
+from archiver.stages.deposit import Deposit
+from archiver.stages.discover import Discover
+from archiver.stages.purge import Purge, candidate
+from archiver.stages.transfer import Transfer
+from archiver.stages.verify import Verify
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Pass:
+    """One run over the accounts. Its `reports` can be watched while it goes on."""
+
+    app: App
+    run: str
+    stopping: Callable[[], bool] = lambda: False
+    reports: dict[str, PassReport] = field(default_factory=dict)
+    refused: int = 0  # exit code of a limit or a neighbour that concerns the run as a whole
+
+    async def sync(self) -> int:
+        """Discover, transfer and verify; delete at the source where that is automatic. Returns the exit code."""
+        async with self._recorded("sync") as conclude:
+            await asyncio.gather(*(self._archive(name) for name in self.app.sources))
+            await self._finish_interrupted()
+            if self.app.policies.deletion.mode is Mode.AUTOMATIC and not self.stopping():
+                await self._delete_due()
+            return conclude(await self.app.reads.count_gaps())
+
+    async def verify(self, entries: Mapping[str, AsyncIterator[Entry]]) -> int:
+        """Verify what is given for each account. Returns the exit code."""
+        async with self._recorded("verify") as conclude:
+            for name, some in entries.items():
+                await self._verify(self._context(name), some)
+            return conclude(0)
+
+    async def apply(self, plan: Plan) -> int:
+        """Delete at the source exactly what a plan names and what still qualifies. Raises SafetyLimit."""
+        async with self._recorded("apply") as conclude:
+            await self._finish_interrupted()
+            await self._delete(plan.items)
+            return conclude(0)
+
+    async def draft(self, *, started_before: datetime | None = None) -> Plan:
+        """Decide about every archived recording. Changes nothing; memory holds only what is to be deleted."""
+        draft = Draft(policies=self.app.policies, now=now())
+        for name in self.app.sources:
+            async for entry in self.app.reads.entries(name, ARCHIVED, started_before=started_before):
+                draft.consider(candidate(entry))
+        return draft.plan()
+
+    async def _archive(self, name: str) -> None:
+        context = self._context(name)
+        with structlog.contextvars.bound_contextvars(account=name):
+            if await self._stage(context, "discover", self._discover(context).run):
+                await self._stage(context, "transfer", self._transfer(context).run)
+            await self._verify(context, self.app.reads.entries(name, [State.STORED]))
+
+    async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
+        verify = Verify(
+            context=context,
+            store=self.app.store,
+            catalogue=self.app.catalogue,
+            concurrency=self.app.settings.sync.concurrency,
+        )
+        await self._stage(context, "verify", lambda: verify.run(entries))
+
+    async def _finish_interrupted(self) -> None:
+        for name in self.app.sources:
+            context = self._context(name)
+            with structlog.contextvars.bound_contextvars(account=name):
+                await self._stage(context, "purge", self._purge(context).finish_interrupted)
+
+    async def _delete_due(self) -> None:
+        due = may_be_due(self.app.policies.policies, now())
+        if due is None:
+            return
+        try:
+            await self._delete((await self.draft(started_before=due)).items)
+        except (ConfigError, SchemaError):
+            raise
+        except ArchiverError as error:
+            self.refused = error.exit_code
+            log.error("deletion_refused", reason=str(error), hint=error.hint)
+
+    async def _delete(self, items: Iterable[PlanItem]) -> None:
+        wanted = list(items)
+        if not wanted:
+            return
+        check_mode(self.app.policies.deletion)
+        accounts = {item.account for item in wanted}
+        at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
+        check_caps(wanted, at_source, self.app.policies.deletion)
+        for name in sorted(accounts):
+            mine = [item for item in wanted if item.account == name]
+            context = self._context(self.app.account(name).name)
+            purge = self._purge(context)
+            with structlog.contextvars.bound_contextvars(account=name):
+                await self._stage(context, "purge", partial(purge.run, mine))
+
+    async def _stage(self, context: Context, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Run one stage under its lock. False: a neighbour is out of reach, or someone must act first."""
+        began = time.monotonic()
+        context.report.stage = name
+        try:
+            with structlog.contextvars.bound_contextvars(stage=name):
+                async with exclusive(self.app.engine, context.account, name):
+                    await work()
+        except (ConfigError, SchemaError):
+            raise
+        except ArchiverError as error:
+            self._note_stop(context, name, error)
+            return not isinstance(error, StopStage | StopDaemon | Throttled)
+        finally:
+            spent = context.report.seconds.get(name, 0.0) + time.monotonic() - began
+            context.report.seconds[name] = spent
+        return True
+
+    def _note_stop(self, context: Context, stage: str, error: ArchiverError) -> None:
+        report = context.report
+        report.stopped = report.stopped or f"{stage}: {error}"
+        report.exit_code = max(report.exit_code, error.exit_code)
+        event = "stage_busy" if isinstance(error, AccountBusy) else "stage_stopped"
+        log.error(event, stage=stage, kind=type(error).__name__, reason=str(error), hint=error.hint)
+
+    @asynccontextmanager
+    async def _recorded(self, command: str) -> AsyncIterator[Callable[[int], int]]:
+        """Write the run down in the catalogue and sum it up in one event, however it ends."""
+        began, code = time.monotonic(), 1
+        before = {name: (source.requests_sent, source.retries) for name, source in self.app.sources.items()}
+
+        def conclude(open_gaps: int) -> int:
+            nonlocal code
+            code = self.refused or exit_code(self.reports.values(), open_gaps)
+            return code
+
+        with structlog.contextvars.bound_contextvars(run_id=self.run):
+            await begin_run(self.app.engine, self.run, command, now())
+            try:
+                yield conclude
+            except ArchiverError as error:
+                code = error.exit_code
+                raise
+            finally:
+                self._count_requests(before)
+                counts = {name: report.as_counts() for name, report in self.reports.items()}
+                spent = round(time.monotonic() - began, 3)
+                log.info("pass_finished", command=command, exit_code=code, seconds=spent, accounts=counts)
+                await end_run(self.app.engine, self.run, code, counts, now())
+
+    def _count_requests(self, before: Mapping[str, tuple[int, Mapping[str, int]]]) -> None:
+        for name, report in self.reports.items():
+            source, (sent, retries) = self.app.sources[name], before[name]
+            report.requests = source.requests_sent - sent
+            for cause, count in source.retries.items():
+                report.retries[cause] += count - retries.get(cause, 0)
+
+    def _context(self, account: str) -> Context:
+        report = self.reports.setdefault(account, PassReport(account))
+        return Context(account, self.run, now, report, self.stopping)
+
+    def _discover(self, context: Context) -> Discover:
+        account, sync = self.app.account(context.account), self.app.settings.sync
+        return Discover(
+            context=context,
+            source=self.app.sources[account.name],
+            catalogue=self.app.catalogue,
+            start_from=account.start_from,
+            lookback=sync.lookback,
+            page_size=sync.page_size,
+        )
+
+    def _transfer(self, context: Context) -> Transfer:
+        app, sync = self.app, self.app.settings.sync
+        timeout = sync.download_timeout.total_seconds()
+        return Transfer(
+            context=context,
+            deposit=Deposit(app.sources[context.account], app.store, context.report, timeout),
+            store=app.store,
+            catalogue=app.catalogue,
+            policies=app.policies,
+            budget=app.budget,
+            prefix=app.settings.vault.prefix,
+            concurrency=sync.concurrency,
+            attempts=sync.attempts,
+        )
+
+    def _purge(self, context: Context) -> Purge:
+        app = self.app
+        return Purge(
+            context=context,
+            source=app.sources[context.account],
+            store=app.store,
+            catalogue=app.catalogue,
+            reads=app.reads,
+            policies=app.policies,
+            concurrency=app.settings.sync.concurrency,
+        )

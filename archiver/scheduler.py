@@ -1,0 +1,125 @@
+"""When things happen: a pass now and again, one at a time; a signal ends it in order, a second one at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from archiver.errors import Transient, Unreachable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+BY_SIGNAL = 128  # the shell's convention for exit codes: plus the signal's number
+FIRST_WAIT = 2.0  # seconds before a neighbour out of reach is asked again; doubling
+LONGEST_WAIT = 300.0
+OUT_OF_REACH = 5  # the exit code of a pass that met a neighbour out of reach
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """Whether a person or the container asked the process to stop."""
+
+    grace: timedelta
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stopping(self) -> bool:
+        """Asked between items: no new work is begun any more."""
+        return self.asked.is_set()
+
+    def catch(self) -> None:
+        """Listen to SIGTERM and SIGINT. Only inside a running loop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: int) -> None:
+        if self.asked.is_set():
+            log.error("stopped_at_once", signal=number)
+            os._exit(BY_SIGNAL + number)  # claims need no goodbye: the next process recovers them
+        log.info("stopping", signal=number, grace=self.grace.total_seconds())
+        self.asked.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than until a signal comes."""
+        try:
+            await asyncio.wait_for(self.asked.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def finish(self, work: Coroutine[None, None, T]) -> T | None:
+        """Run `work` to its end. After a signal it has the grace period; then it is cancelled: None."""
+        task, asked = asyncio.ensure_future(work), asyncio.ensure_future(self.asked.wait())
+        await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not task.done():
+            await asyncio.wait([task], timeout=self.grace.total_seconds())
+        if not task.done():
+            log.warning("grace_over", grace=self.grace.total_seconds())
+            task.cancel()  # hands back what it has claimed
+            await asyncio.wait([task])
+        return None if task.cancelled() else task.result()
+
+
+async def patiently(open_it: Callable[[], Awaitable[T]], interrupt: Interrupt) -> T | None:
+    """Call until the neighbours are in reach, with growing pauses. None: a signal came first."""
+    wait = FIRST_WAIT
+    while not interrupt.stopping():
+        try:
+            return await open_it()
+        except (Unreachable, Transient) as error:
+            log.warning("neighbour_awaited", reason=str(error), hint=error.hint, seconds=wait)
+        await interrupt.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT)
+    return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """Runs a pass at once and then every `every`, with jitter; sooner while a neighbour is out of reach."""
+
+    work: Callable[[], Coroutine[None, None, int]]  # one pass; returns its exit code
+    interrupt: Interrupt
+    every: timedelta
+    clock: Callable[[], datetime]
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Return when a signal came and the pass in flight has ended or was handed back."""
+        self.idle.set()
+        scheduler = AsyncIOScheduler(timezone="UTC")
+        seconds = max(1, int(self.every.total_seconds()))
+        trigger = IntervalTrigger(seconds=seconds, jitter=max(1, seconds // 20), timezone="UTC")
+        scheduler.add_job(
+            self._once, trigger, max_instances=1, coalesce=True, misfire_grace_time=None, next_run_time=self.clock()
+        )
+        scheduler.start()
+        await self.interrupt.asked.wait()
+        await self.idle.wait()
+        scheduler.shutdown(wait=False)
+
+    async def _once(self) -> None:
+        self.idle.clear()
+        try:
+            wait = FIRST_WAIT
+            while not self.interrupt.stopping() and await self._pass() == OUT_OF_REACH:
+                wait = min(wait * 2, LONGEST_WAIT, self.every.total_seconds())
+                await self.interrupt.sleep(wait)
+        finally:
+            self.idle.set()
+
+    async def _pass(self) -> int | None:
+        try:
+            return await self.interrupt.finish(self.work())
+        except (Unreachable, Transient) as error:
+            log.warning("neighbour_awaited", reason=str(error), hint=error.hint, seconds=FIRST_WAIT)
+            return OUT_OF_REACH

@@ -1,0 +1,32 @@
+"""YAML and environment to frozen settings: `load` reads the file, the models say what it may hold."""
+
+from archiver.settings.loader import load
+from archiver.settings.models import (
+    Account,
+    Auth,
+    Database,
+    Logging,
+    PasswordAuth,
+    RefreshAuth,
+    Settings,
+    Sync,
+    TokenAuth,
+    Vault,
+)
+from archiver.settings.schema import schema_text, write_schema
+
+__all__ = [
+    "Account",
+    "Auth",
+    "Database",
+    "Logging",
+    "PasswordAuth",
+    "RefreshAuth",
+    "Settings",
+    "Sync",
+    "TokenAuth",
+    "Vault",
+    "load",
+    "schema_text",
+    "write_schema",
+]

@@ -1,0 +1,172 @@
+"""Purge: delete at the source what a plan names, each recording checked again just before its DELETE."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from archiver.core.model import Entry, Recording, State
+from archiver.core.plan import PlanItem
+from archiver.core.policy import Mode, PolicySet
+from archiver.core.retention import Action, Candidate, decide
+from archiver.errors import NotFound, SkipItem, Throttled, Transient
+from archiver.stages.context import Context
+from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
+from archiver.stages.verify import inspect_copy
+from archiver.stages.workers import Feed, run_workers
+
+log = structlog.get_logger()
+
+
+def candidate(entry: Entry) -> Candidate:
+    """Say of a row what the retention decision needs."""
+    recording, fixity = entry.recording, entry.fixity
+    return Candidate(
+        account=recording.account,
+        recording_id=recording.id,
+        direction=recording.direction,
+        extensions=recording.extensions,
+        duration_ms=recording.duration_ms,
+        start=recording.start,
+        ended_at=recording.ended_at(entry.listed_at),
+        state=entry.state,
+        listed_at=entry.listed_at,
+        verified_at=entry.verified_at,
+        size_disagrees=entry.size_disagrees,
+        sha256=fixity.sha256 if fixity else None,
+        size=fixity.size if fixity else None,
+    )
+
+
+def changed_at_source(archived: Recording, now: Recording) -> str | None:
+    """Name the first anchor in which the source's present description differs from the archived one."""
+    anchors = (("call_id", archived.call_id, now.call_id), ("start", archived.start, now.start),
+               ("size", archived.size, now.size))  # fmt: skip
+    return next((name for name, before, after in anchors if before != after), None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Purge:
+    """The stage for one account. Only for the holder of the account's purge lock."""
+
+    context: Context
+    source: RecordingSource
+    store: ObjectStore
+    catalogue: Catalogue
+    reads: CatalogueReads
+    policies: PolicySet
+    concurrency: int
+
+    async def finish_interrupted(self) -> None:
+        """Take up what a killed process left between its mark and the source's answer."""
+        feed = Feed(self.reads.entries(self.context.account, [State.PURGING]))
+
+        async def work() -> None:
+            while not self.context.stopping() and (entry := await feed.next()) is not None:
+                await self._guarded(entry.id, self._resume(entry))
+
+        await run_workers(self.concurrency, work)
+
+    async def run(self, items: Iterable[PlanItem]) -> None:
+        """Delete the planned items at the source; what no longer qualifies is kept, with its reason."""
+        waiting = iter(items)
+
+        async def work() -> None:
+            while not self.context.stopping() and (item := next(waiting, None)) is not None:
+                await self._guarded(item.recording_id, self._delete_planned(item))
+
+        await run_workers(self.concurrency, work)
+
+    async def _guarded(self, recording_id: str, action: Coroutine[None, None, None]) -> None:
+        """One recording that cannot be deleted now does not stop the others."""
+        with structlog.contextvars.bound_contextvars(recording_id=recording_id):
+            try:
+                await action
+            except Throttled:
+                raise
+            except (Transient, SkipItem) as error:
+                self._kept(type(error).__name__, str(error))
+
+    def _kept(self, kind: str, reason: str) -> None:
+        self.context.report.kept[kind] += 1
+        log.warning("purge_skipped", kind=kind, reason=reason)
+
+    async def _delete_planned(self, item: PlanItem) -> None:
+        entry = await self.reads.entry(item.account, item.recording_id)
+        if entry is None:
+            self._kept("unknown", "the catalogue has no such recording")
+            return
+        decision = decide(candidate(entry), self.policies.policies, self.context.clock())
+        if decision.action is not Action.DELETE_AT_SOURCE:
+            self._kept(decision.reason, decision.sentence)
+        elif entry.fixity is None or (entry.fixity.sha256, entry.fixity.size) != (item.sha256, item.size):
+            self._kept("copy_changed", "the copy on record is not the one that was planned")
+        elif await self._copy_is_good(entry):
+            await self._delete_checked(entry, decision.sentence)
+
+    async def _resume(self, entry: Entry) -> None:
+        """Finish a purge that was marked before: if the source still has it, everything is asked again."""
+        as_verified = replace(entry, state=State.VERIFIED)
+        decision = decide(candidate(as_verified), self.policies.policies, self.context.clock())
+        allowed = self.policies.deletion.mode is Mode.AUTOMATIC and decision.action is Action.DELETE_AT_SOURCE
+        if not await self._source_is_unchanged(entry):
+            return
+        if not allowed:
+            await self._back(entry, f"not deleted after all: {decision.sentence}")
+        elif await self._copy_is_good(entry):
+            await self._delete(entry)
+
+    async def _copy_is_good(self, entry: Entry) -> bool:
+        verdict = await inspect_copy(self.store, entry)
+        if verdict.good:
+            return True
+        reason = verdict.problem or ""
+        await self.catalogue.advance(entry, State.QUARANTINED, self.context.mark(reason), problem=reason)
+        self.context.report.quarantined += 1
+        self.context.report.fail(entry.id, "quarantined", reason)
+        log.error("recording_quarantined", reason=reason)
+        return False
+
+    async def _source_is_unchanged(self, entry: Entry) -> bool:
+        """Read the source's description again. Gone there: recorded as purged. Changed: kept."""
+        try:
+            described = await self.source.get(entry.id)
+        except NotFound:
+            await self._gone(entry, "the source no longer has it (404 before any DELETE of this run)")
+            return False
+        anchor = changed_at_source(entry.recording, described)
+        if anchor is None:
+            return True
+        reason = f"the source now gives another {anchor} than when it was archived"
+        if entry.state is State.PURGING:
+            await self._back(entry, reason)
+        else:
+            self._kept("changed_at_source", reason)
+        return False
+
+    async def _delete_checked(self, entry: Entry, reason: str) -> None:
+        if not await self._source_is_unchanged(entry):
+            return
+        await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason))
+        await self._delete(replace(entry, state=State.PURGING))
+
+    async def _delete(self, entry: Entry) -> None:
+        """Send the DELETE. The row says purging already: whatever happens now can be taken up again."""
+        deleted = await self.source.delete(entry.id)
+        await self._gone(entry, "deleted at the source" if deleted else "the source had no copy any more (404)")
+        self.context.report.already_gone += not deleted
+
+    async def _gone(self, entry: Entry, reason: str) -> None:
+        if entry.state is not State.PURGING:
+            await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason))
+            entry = replace(entry, state=State.PURGING)
+        mark = self.context.mark(reason)
+        await self.catalogue.advance(entry, State.PURGED, mark, purged_at=mark.at)
+        self.context.report.deleted += 1
+        log.info("recording_purged", reason=reason)
+
+    async def _back(self, entry: Entry, reason: str) -> None:
+        await self.catalogue.advance(entry, State.VERIFIED, self.context.mark(reason))
+        self._kept("handed_back", reason)

@@ -1,0 +1,88 @@
+"""Verify: compare what the bucket holds, audio and sidecar, with the record."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from archiver.core import naming, sidecar
+from archiver.core.integrity import Verdict, compare
+from archiver.core.model import Entry, State
+from archiver.errors import Conflict, IntegrityError, NotFound
+from archiver.stages.context import Context
+from archiver.stages.ports import Catalogue, ObjectStore
+from archiver.stages.workers import Feed, run_workers
+
+log = structlog.get_logger()
+
+
+async def inspect_copy(store: ObjectStore, entry: Entry) -> Verdict:
+    """Prove, or fail to prove, that the bucket holds the copy on record with its sidecar. Changes nothing."""
+    key, recorded = entry.require_copy()
+    try:
+        verdict = compare(recorded, await store.stored_fixity(key))
+    except NotFound:
+        verdict = compare(recorded, None)
+    if not verdict.good:
+        return verdict
+    try:
+        spoken = sidecar.fixity_in(await store.read(naming.sidecar_key(key), limit=sidecar.LIMIT))
+    except (NotFound, IntegrityError) as error:
+        return Verdict(f"the sidecar is missing or not readable: {type(error).__name__}")
+    return Verdict(None if spoken == recorded else "the sidecar speaks of another copy")
+
+
+def after_good(entry: Entry) -> State:
+    """Where a recording belongs whose copy is good."""
+    return State.PURGED if entry.purged_at is not None else State.VERIFIED
+
+
+@dataclass(slots=True, kw_only=True)
+class Verify:
+    """The stage for one account, over whatever entries it is given. Only for the holder of the verify lock."""
+
+    context: Context
+    store: ObjectStore
+    catalogue: Catalogue
+    concurrency: int
+
+    async def run(self, entries: AsyncIterator[Entry]) -> None:
+        """Verify each entry, `concurrency` at a time; a bad copy goes into quarantine."""
+        feed = Feed(entries)
+
+        async def work() -> None:
+            while not self.context.stopping() and (entry := await feed.next()) is not None:
+                with structlog.contextvars.bound_contextvars(recording_id=entry.id):
+                    await self._verify(entry)
+
+        await run_workers(self.concurrency, work)
+
+    async def _verify(self, entry: Entry) -> None:
+        verdict = await inspect_copy(self.store, entry)
+        try:
+            await (self._good(entry) if verdict.good else self._bad(entry, verdict.problem or ""))
+        except Conflict as error:
+            log.info("verification_outrun", reason=str(error))
+
+    async def _good(self, entry: Entry) -> None:
+        after = after_good(entry)
+        mark = self.context.mark("the copy in the bucket is the one on record")
+        if entry.state is after:
+            await self.catalogue.note(entry, mark, verified_at=mark.at)
+        else:
+            problem = entry.problem if entry.size_disagrees else None
+            await self.catalogue.advance(entry, after, mark, verified_at=mark.at, problem=problem)
+        self.context.report.verified += 1
+        log.debug("recording_verified")
+
+    async def _bad(self, entry: Entry, problem: str) -> None:
+        mark = self.context.mark(problem)
+        if entry.state is State.QUARANTINED:
+            await self.catalogue.note(entry, mark, problem=problem)
+        else:
+            await self.catalogue.advance(entry, State.QUARANTINED, mark, problem=problem)
+        self.context.report.quarantined += 1
+        self.context.report.fail(entry.id, "quarantined", problem)
+        log.error("recording_quarantined", reason=problem)

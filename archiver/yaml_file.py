@@ -1,0 +1,85 @@
+"""Reads one YAML file strictly: no key twice, keys are text, no custom tags. Values are never quoted: secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from archiver.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
+class _Refused(yaml.MarkedYAMLError):
+    """YAML that is well formed, but not what a configuration may say; its problem is safe to show."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader with two rules more, checked before merge keys (`<<`) are resolved."""
+
+    def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:  # the stubs' type
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag == _MERGE_TAG:
+                continue
+            if key.tag != _TEXT_TAG:
+                problem = "a key must be text: put it in quotes"
+                raise _Refused(None, None, problem, key.start_mark)
+            if key.value in seen:
+                problem = f"the key {key.value!r} stands twice in the same place: keep one of them"
+                raise _Refused(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT001, FBT002 - as inherited
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, OverflowError):  # 2024-02-31 looks like a date and is none
+            problem = "this looks like a date or a number, but is none: put it in quotes if it is meant as text"
+            raise _Refused(None, None, problem, node.start_mark) from None
+
+
+def load_yaml(path: Path) -> object:
+    """Return what the file says as plain dicts, lists and scalars; None when it is empty.
+
+    Raises ConfigError with file, line and column (counted from 1).
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start + 1})") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> object:
+    """Return what the text says, as `load_yaml` does; `name` stands for the file in errors. Raises ConfigError."""
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{name}{_place(error)}: {_problem(error)}") from None
+    except yaml.YAMLError:
+        raise ConfigError(f"{name}: holds a character that YAML does not allow") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: is nested too deeply") from None
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """Say what is wrong in words of our own: the library's may quote part of a value."""
+    if isinstance(error, _Refused):
+        return str(error.problem)
+    if isinstance(error, (yaml.composer.ComposerError, yaml.constructor.ConstructorError)):
+        return "a text that begins with * & or ! must be put in quotes (and a file holds one document)"
+    return "not valid YAML here: look at the indentation, the colons and the quotes on this line and the one above"

@@ -1,0 +1,44 @@
+"""Run migrations: one at a time in the whole cluster of processes, and never waiting for ever behind a lock."""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, text
+
+from archiver.adapters.tables import metadata
+
+LOCK = 0x61726368  # one advisory lock for all migrations of this program
+
+
+def run(connection: Connection) -> None:
+    """Apply what is pending on an open connection, each migration in a transaction of its own."""
+    connection.execute(text("set lock_timeout = '10s'"))
+    connection.execute(text("set statement_timeout = '15min'"))
+    connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+    connection.commit()
+    try:
+        context.configure(
+            connection=connection, target_metadata=metadata, transaction_per_migration=True, compare_type=True
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        connection.commit()
+
+
+def main() -> None:
+    """Use the connection that the program (or a test) hands over; else ARCHIVER_DATABASE_URL, for developers."""
+    given = context.config.attributes.get("connection")
+    if isinstance(given, Connection):
+        run(given)
+        return
+    engine = create_engine(os.environ["ARCHIVER_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        run(connection)
+
+
+main()
