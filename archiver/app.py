@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,8 @@ from archiver.policies import load_policies
 from archiver.settings import Account, PasswordAuth, RefreshAuth, Settings, TokenAuth
 from archiver.stages.budget import ByteBudget
 
+Clock = Callable[[], datetime]
+
 MEMORY_FOR_BODIES = 64 * 1024 * 1024  # bytes in flight, over all accounts
 
 
@@ -55,6 +57,7 @@ class App:
     store: Bucket
     sources: dict[str, RecordingsApi]
     budget: ByteBudget
+    clock: Clock
 
     def account(self, name: str) -> Account:
         """Find an account's settings by name. Raises ConfigError."""
@@ -152,8 +155,8 @@ def _rotating(
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
-    """Open everything. Raises ConfigError, SchemaError, Unreachable or AccessDenied."""
+async def open_app(settings: Settings, clock: Clock = now) -> AsyncIterator[App]:
+    """Open everything; only tests hand in another clock. Raises ConfigError, SchemaError, Unreachable or AccessDenied."""
     policies = policies_of(settings)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings))
@@ -172,6 +175,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             store=store,
             sources=sources,
             budget=ByteBudget(MEMORY_FOR_BODIES),
+            clock=clock,
         )
 
 

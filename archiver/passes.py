@@ -14,7 +14,7 @@ import structlog
 
 from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
-from archiver.app import App, now
+from archiver.app import App
 from archiver.core.caps import check_caps, check_mode
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, State
@@ -68,7 +68,7 @@ class Pass:
 
     async def draft(self, *, started_before: datetime | None = None) -> Plan:
         """Decide about every archived recording. Changes nothing; memory holds only what is to be deleted."""
-        draft = Draft(policies=self.app.policies, now=now())
+        draft = Draft(policies=self.app.policies, now=self.app.clock())
         for name in self.app.sources:
             async for entry in self.app.reads.entries(name, ARCHIVED, started_before=started_before):
                 draft.consider(candidate(entry))
@@ -97,7 +97,7 @@ class Pass:
                 await self._stage(context, "purge", self._purge(context).finish_interrupted)
 
     async def _delete_due(self) -> None:
-        due = may_be_due(self.app.policies.policies, now())
+        due = may_be_due(self.app.policies.policies, self.app.clock())
         if due is None:
             return
         try:
@@ -160,7 +160,7 @@ class Pass:
             return code
 
         with structlog.contextvars.bound_contextvars(run_id=self.run):
-            await begin_run(self.app.engine, self.run, command, now())
+            await begin_run(self.app.engine, self.run, command, self.app.clock())
             try:
                 yield conclude
             except ArchiverError as error:
@@ -171,7 +171,7 @@ class Pass:
                 counts = {name: report.as_counts() for name, report in self.reports.items()}
                 spent = round(time.monotonic() - began, 3)
                 log.info("pass_finished", command=command, exit_code=code, seconds=spent, accounts=counts)
-                await end_run(self.app.engine, self.run, code, counts, now())
+                await end_run(self.app.engine, self.run, code, counts, self.app.clock())
 
     def _count_requests(self, before: Mapping[str, tuple[int, Mapping[str, int]]]) -> None:
         for name, report in self.reports.items():
@@ -182,7 +182,7 @@ class Pass:
 
     def _context(self, account: str) -> Context:
         report = self.reports.setdefault(account, PassReport(account))
-        return Context(account, self.run, now, report, self.stopping)
+        return Context(account, self.run, self.app.clock, report, self.stopping)
 
     def _discover(self, context: Context) -> Discover:
         account, sync = self.app.account(context.account), self.app.settings.sync

@@ -23,12 +23,13 @@ _DISCARD = 64 * 1024  # bytes of an error's body that are worth reading to keep 
 
 
 class _Transport(AiohttpTransport):
-    """Reads bodies in larger pieces."""
+    """Reads bodies in larger pieces, and keeps a redirect's Location from httpx, which raises for an unusual one."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
         if isinstance(response.stream, AiohttpResponseStream):
             response.stream.CHUNK_SIZE = CHUNK
+        response.extensions["location"] = response.headers.pop("location", None)
         return response
 
 
@@ -48,7 +49,10 @@ def make_client(
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=concurrency + 4, ssl=context, keepalive_timeout=30.0)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=CHUNK)
+        opened = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=CHUNK)
+        # aiohttp sends a request again by itself when the connection breaks: past the quota, and uncounted.
+        opened._retry_connection = False  # noqa: SLF001 - there is no public switch
+        return opened
 
     transport = _Transport(verify=context, client=session, proxy=httpx.Proxy(proxy) if proxy else None)
     return httpx.AsyncClient(
@@ -68,6 +72,12 @@ def environment_proxy(url: str) -> str | None:
     if target.scheme != "https" or proxy_bypass(target.host):
         return None
     return getproxies_environment().get("https")
+
+
+def location_of(response: httpx.Response) -> str | None:
+    """Return where a redirect leads, as it came."""
+    location = response.extensions.get("location")
+    return location if isinstance(location, str) else None
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:

@@ -155,12 +155,16 @@ def outcome_of_status(status: int, *, item: bool, retry_after: bool = False) -> 
     return Outcome.RETRY if item else Outcome.UNREACHABLE
 
 
-def outcome_of_exception(error: BaseException) -> Outcome:
-    """What a library's exception means. The transport under httpx renames some oddly: the original counts."""
+def original(error: BaseException) -> BaseException:
+    """Undo the transport's renaming: it calls a connection that the source closed a connect timeout."""
     cause = error.__cause__
-    if isinstance(error, httpx.HTTPError) and isinstance(cause, aiohttp.ClientError):
-        error = cause
-    return next((EXCEPTIONS[kind] for kind in type(error).__mro__ if kind in EXCEPTIONS), Outcome.BUG)
+    return cause if isinstance(error, httpx.HTTPError) and isinstance(cause, aiohttp.ClientError) else error
+
+
+def outcome_of_exception(error: BaseException) -> Outcome:
+    """What a library's exception means; BUG for what is none of theirs."""
+    kinds = type(original(error)).__mro__
+    return next((EXCEPTIONS[kind] for kind in kinds if kind in EXCEPTIONS), Outcome.BUG)
 
 
 def error_of(outcome: Outcome, what: str) -> errors.ArchiverError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
@@ -17,10 +17,14 @@ from archiver.adapters.object_store_errors import Errand, translate
 from archiver.errors import AccessDenied, ConfigError
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
+    from botocore.exceptions import _ClientErrorResponseTypeDef as _Parsed
+    from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
     from obstore.store import ClientConfig, RetryConfig
 
 _CREDENTIALS_LIFE = timedelta(minutes=10)  # botocore renews temporary ones 10 minutes before their end at the latest
+_REDIRECTS = frozenset({301, 302, 307, 308})
 _WHOLE_BODY = timedelta(hours=12)  # a limit on a whole request would cut large downloads: `Patience.idle` guards
 
 
@@ -53,6 +57,7 @@ class Connection:
             region = self.region or boto3.Session().region_name or "us-east-1"
             session = boto3.Session(self.access_key_id, self.secret_access_key, region_name=region)
             client = session.client("s3", endpoint_url=self.endpoint_url, config=self._boto_config())
+            client.meta.events.register_first("needs-retry.s3", _refuse_redirect)
             return self._bytes_store(session), client
         except BotoCoreError as error:
             raise translate(error, Errand(bucket=self.bucket, action="open")) from None
@@ -101,3 +106,9 @@ class Connection:
             "max_retries": self.patience.retries,
             "retry_timeout": timedelta(seconds=self.patience.retry_for),
         }
+
+
+def _refuse_redirect(response: tuple[AWSResponse, _Parsed] | None, operation: OperationModel, **_: object) -> None:
+    """Fail where boto3 would go looking for the bucket: obstore cannot follow, and some proxies it asks without end."""
+    if response is not None and response[0].status_code in _REDIRECTS:
+        raise ClientError(response[1], operation.name)

@@ -126,7 +126,7 @@ _CODES: dict[str, Outcome] = {
     **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "NotSignedUp"), _credentials),
     **dict.fromkeys(("NoSuchBucket", "InvalidBucketName"), _no_bucket),
     **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "IncorrectEndpoint"), _wrong_region),
-    **dict.fromkeys(("IllegalLocationConstraintException", "301"), _wrong_region),
+    **dict.fromkeys(("IllegalLocationConstraintException",), _wrong_region),
     # A lost answer or a clean-up elsewhere took the upload away: beginning again is right.
     **dict.fromkeys(("NoSuchUpload", "InvalidPart", "InvalidPartOrder"), _transient),
     # Bytes were damaged or cut on the way.
@@ -140,8 +140,8 @@ _STATUSES: dict[int, Outcome] = {
     **dict.fromkeys((401, 403), _right_missing),
     404: _not_found,
     412: _exists,
-    **dict.fromkeys((408, 409, 425, 429), _transient),
-    **dict.fromkeys((301, 307, 308), _wrong_region),
+    **dict.fromkeys((307, 408, 409, 425, 429), _transient),
+    **dict.fromkeys((301, 302, 308), _wrong_region),
     501: _unfit,
 }
 

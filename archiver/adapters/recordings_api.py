@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from archiver.adapters.http_client import close, discard, read_bounded
-from archiver.adapters.http_outcomes import LIBRARY_ERRORS, Outcome, outcome_of_exception
+from archiver.adapters.http_outcomes import LIBRARY_ERRORS, Outcome, original, outcome_of_exception
 from archiver.adapters.limiter import Clock, Limiter, Sleep
 from archiver.adapters.source_http import Call, SourceHttp
 from archiver.adapters.token import TokenProvider
@@ -185,7 +185,7 @@ def _broken(call: Call, error: BaseException) -> BaseException:
     """Translate what went wrong in the middle of a body: whatever it was, another try may do better."""
     if outcome_of_exception(error) is Outcome.BUG:
         return error
-    return call.failed(Outcome.RETRY, type(error).__name__)
+    return call.failed(Outcome.RETRY, type(original(error)).__name__)
 
 
 def _content_length(headers: httpx.Headers) -> int | None:

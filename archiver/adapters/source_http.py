@@ -14,11 +14,12 @@ import httpx
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from archiver.adapters.http_client import discard, may_be_followed, same_origin
+from archiver.adapters.http_client import discard, location_of, may_be_followed, same_origin
 from archiver.adapters.http_outcomes import (
     LIBRARY_ERRORS,
     Outcome,
     error_of,
+    original,
     outcome_of_exception,
     outcome_of_status,
 )
@@ -116,7 +117,7 @@ class SourceHttp:
     def translated(self, call: Call, error: BaseException) -> BaseException:
         """Turn a library's exception into ours. What is a bug stays what it is."""
         outcome = outcome_of_exception(error)
-        return error if outcome is Outcome.BUG else call.failed(outcome, type(error).__name__)
+        return error if outcome is Outcome.BUG else call.failed(outcome, type(original(error)).__name__)
 
     async def _token(self, call: Call, stale: str | None) -> str:
         call.outcome, call.cause = Outcome.UNREACHABLE, "token"
@@ -131,9 +132,8 @@ class SourceHttp:
             response = await self._send(call, url, token if authorised else None)
             if outcome_of_status(response.status_code, item=True) is not Outcome.REDIRECT:
                 return response if authorised else await self._foreign(call, response)
-            location = response.headers.get("location")
             await discard(response)
-            url = self._target(call, url, location)
+            url = self._target(call, url, location_of(response))
             authorised = authorised and same_origin(url, self._origin)
         raise call.misled("too many redirects")
 
@@ -167,7 +167,7 @@ class SourceHttp:
         except LIBRARY_ERRORS as error:
             # Its representation may hold the request's headers, so it is cut off.
             if token is None:
-                raise call.failed(Outcome.RETRY, f"redirect_{type(error).__name__}") from None
+                raise call.failed(Outcome.RETRY, f"redirect_{type(original(error)).__name__}") from None
             raise self.translated(call, error) from None
         if token is not None and self._is_throttled(call, response):
             raise await self._throttled(call, response, sent_at)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import httpx
 
 from archiver.adapters.http_client import close, read_bounded
-from archiver.adapters.http_outcomes import LIBRARY_ERRORS, Outcome, outcome_of_exception
+from archiver.adapters.http_outcomes import LIBRARY_ERRORS, Outcome, original, outcome_of_exception
 from archiver.errors import AccessDenied, ArchiverError, ConfigError, Transient
 
 _LIMIT = 64 * 1024  # bytes of an answer
@@ -65,7 +65,7 @@ class TokenEndpoint:
 
 
 def _failed(error: BaseException) -> ArchiverError:
-    what = f"the token endpoint did not answer: {type(error).__name__}"
+    what = f"the token endpoint did not answer: {type(original(error)).__name__}"
     if outcome_of_exception(error) is Outcome.STOP_DAEMON:
         return ConfigError(what, hint="correct the account's token_url")
     return Transient(what)

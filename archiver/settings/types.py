@@ -159,7 +159,9 @@ def postgres_url(url: str, password: str | None) -> str:
     """Return `url` as postgresql://…, with `password` put in, escaped. Raises ValueError; it never quotes the URL."""
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in _POSTGRES and parts.netloc.count("@") <= 1 and "@" not in parts.path + parts.fragment
+        # an @ after the host is the rest of a password that a / ? or # cut in two
+        split = "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc)
+        fits = parts.scheme in _POSTGRES and parts.netloc.count("@") <= 1 and not split
         fits = fits and parts.port != 0 and not _CONTROL.search(url)
     except ValueError:
         fits = False

@@ -75,7 +75,9 @@ def test_every_boto_error_is_caught_and_translated() -> None:
 
 
 def test_trouble_on_the_way_never_stops_the_daemon() -> None:
-    network = re.compile("Connect|Timeout|ProxyConnection|SSLError|Streaming|Incomplete|Checksum(?!Config)|Metadata|HTTPClient")
+    network = re.compile(
+        "Connect|Timeout|ProxyConnection|SSLError|Streaming|Incomplete|Checksum(?!Config)|Metadata|HTTPClient"
+    )
     found = [cls for cls in BOTO if network.search(cls.__name__)]
     assert len(found) >= 10
     for cls in found:

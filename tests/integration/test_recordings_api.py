@@ -116,7 +116,9 @@ async def test_audio_comes_byte_for_byte(simulator: StartSimulator) -> None:
         assert await digest(source, SOME.id) == (hashlib.sha256(sent).hexdigest(), SOME.size)
 
 
-@pytest.mark.parametrize("action", [Status(500), Status(503), Status(408), Garbage(), Html(), Drop(), CutAfter(40), Empty()])
+@pytest.mark.parametrize(
+    "action", [Status(500), Status(503), Status(408), Garbage(), Html(), Drop(), CutAfter(40), Empty()]
+)
 async def test_trouble_that_passes_is_outlived(simulator: StartSimulator, action: Action) -> None:
     service = await simulator(faulty(Operation.LIST, action, times=3))
     async with open_source(service.base_url) as source:

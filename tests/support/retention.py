@@ -92,7 +92,7 @@ def policy_sets() -> st.SearchStrategy[tuple[Policy, ...]]:
         source_delete_after=st.one_of(waits(), waits(), waits(), waits(), st.none(), st.just(NEVER)),
         archive=st.sampled_from([None, True, False]),
     )
-    return st.lists(one, max_size=4, unique_by=lambda policy: policy.name).map(tuple)
+    return st.lists(one, min_size=1, max_size=4, unique_by=lambda policy: policy.name).map(tuple)
 
 
 def candidates() -> st.SearchStrategy[Candidate]:

@@ -53,8 +53,12 @@ async def open_source(
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
     """Answer every request on a free port with `handler`; yield the origin."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
     application = web.Application()
-    application.router.add_route("*", "/{rest:.*}", handler)
+    application.router.add_route("*", "/{rest:.*}", answer)
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

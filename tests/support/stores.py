@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 REGION = "ap-south-1"
 KEY_ID = "archivertest"
 SECRET = "archivertest-secret"
-IMPATIENT = Patience(connect=2, idle=2, retries=1, retry_for=2)
+IMPATIENT = Patience(connect=2, idle=5, retries=1, retry_for=2)
+HASTY = Patience(connect=1, idle=0.5, retries=0, retry_for=1)
 _numbers = itertools.count(1)
 
 

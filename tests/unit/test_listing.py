@@ -94,7 +94,24 @@ def test_only_id_and_start_are_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [None, True, 1.0, -1, 10**64, pytest.param(10**5000, id="huge"), "", "../etc", "a b", "1\n", "x" * 65, "é", "a/b", [1], {}]
+    "bad",
+    [
+        None,
+        True,
+        1.0,
+        -1,
+        10**64,
+        pytest.param(10**5000, id="huge"),
+        "",
+        "../etc",
+        "a b",
+        "1\n",
+        "x" * 65,
+        "é",
+        "a/b",
+        [1],
+        {},
+    ],
 )
 def test_an_id_that_is_no_safe_key_is_malformed(bad: object) -> None:
     assert reason({**ITEM, "id": bad}) == "id is missing or unusable"
@@ -114,7 +131,9 @@ def test_an_item_that_is_no_object_is_malformed(bad: object) -> None:
     assert reason(bad) == "not a JSON object"
 
 
-@pytest.mark.parametrize("bad", [-1, 2**63, True, "many", "-5", 1.5, float("nan"), float("inf"), [], pytest.param("9" * 5000, id="long")])
+@pytest.mark.parametrize(
+    "bad", [-1, 2**63, True, "many", "-5", 1.5, float("nan"), float("inf"), [], pytest.param("9" * 5000, id="long")]
+)
 def test_sizes_and_durations_that_make_no_sense_are_unknown(bad: object) -> None:
     item = read(file_size_in_bytes=bad, duration=bad)
     assert (item.size, item.duration_ms) == (None, None)

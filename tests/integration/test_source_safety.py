@@ -1,0 +1,313 @@
+"""Where the token may go, what a hanging or dripping source costs, and what never reaches a message."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from archiver import errors
+from archiver.adapters import http_client
+from archiver.adapters.token import StaticToken
+from archiver.core.model import Slice
+from tests.support.source import open_source, serving
+
+DAY = Slice(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+AUDIO = b"\xff\xfb" + bytes(5000)
+SECRET = "canary-3141592653"
+
+
+class Recorder:
+    """A server's behaviour, with every request that reached it."""
+
+    def __init__(self, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        self.answer = answer
+        self.seen: list[web.Request] = []
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        return await self.answer(request)
+
+    def authorized(self) -> list[bool]:
+        return ["Authorization" in request.headers for request in self.seen]
+
+
+def replying(status: int, body: bytes = b"", **headers: str) -> Recorder:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body, headers=headers)
+
+    return Recorder(answer)
+
+
+async def fetch(base_url: str, **options: float) -> bytes:
+    async with open_source(base_url, tokens=StaticToken(SECRET), **options) as source:
+        async with source.api.download("7") as stream:
+            return b"".join([chunk async for chunk in stream.chunks])
+
+
+async def test_a_redirect_elsewhere_is_followed_without_the_token() -> None:
+    elsewhere = replying(200, AUDIO)
+    async with serving(elsewhere) as other:
+        source = replying(302, Location=f"{other}/signed?X-Signature=a%2Fb%3D&q=1")
+        async with serving(source) as origin:
+            assert await fetch(f"{origin}/base") == AUDIO
+    assert source.authorized() == [True]
+    assert elsewhere.authorized() == [False]
+    assert SECRET not in str(elsewhere.seen[0].headers)
+    assert elsewhere.seen[0].query["X-Signature"] == "a/b="
+
+
+async def test_a_redirect_within_the_origin_keeps_the_token() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        moved = request.path.endswith("/moved")
+        return web.Response(body=AUDIO) if moved else web.Response(status=307, headers={"Location": "/moved"})
+
+    source = Recorder(answer)
+    async with serving(source) as origin:
+        assert await fetch(origin) == AUDIO
+    assert source.authorized() == [True, True]
+
+
+async def test_a_way_back_to_the_origin_does_not_bring_the_token_back() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == "/back":
+            return web.Response(body=AUDIO)
+        return web.Response(status=302, headers={"Location": f"{other}/"})
+
+    source = Recorder(answer)
+    async with serving(source) as origin:
+        elsewhere = replying(302, Location=f"{origin}/back")
+        async with serving(elsewhere) as other:
+            assert await fetch(origin) == AUDIO
+    assert source.authorized() == [True, False]
+    assert elsewhere.authorized() == [False]
+
+
+async def test_refusals_of_another_origin_are_not_the_sources() -> None:
+    """A 404 or 401 behind a redirect says nothing about the recording or the token."""
+    for status in (401, 404, 429, 500):
+        async with serving(replying(status)) as other, serving(replying(302, Location=other)) as origin:
+            with pytest.raises(errors.Transient) as caught:
+                await fetch(origin)
+            assert type(caught.value) is errors.Transient
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://example.com/audio", "ftp://127.0.0.1/a", "file:///etc/passwd", "https://user:pw@127.0.0.1/", "//", ""]
+    + ["http://[::1", "https:///", "http://169.254.169.254/latest/meta-data", "javascript:alert(1)"],
+)
+async def test_redirects_that_are_not_trusted_cost_one_recording(location: str) -> None:
+    source = replying(302, Location=location)
+    async with serving(source) as origin:
+        with pytest.raises(errors.SkipItem):
+            await fetch(origin)
+    assert 1 <= len(source.seen) <= 4
+
+
+async def test_a_listing_and_a_deletion_never_leave_the_origin() -> None:
+    elsewhere = replying(200, b'{"_embedded": {"recordings": []}}')
+    async with serving(elsewhere) as other:
+        source = replying(307, Location=other)
+        async with serving(source) as origin, open_source(origin) as client:
+            with pytest.raises(errors.StopStage):
+                await client.api.list_page(DAY, page=1, page_size=1)
+            with pytest.raises(errors.SkipItem):
+                await client.api.get("7")
+            with pytest.raises(errors.SkipItem):
+                await client.api.delete("7")
+    assert elsewhere.seen == []
+    assert len(source.seen) == 3
+
+
+async def test_a_deletion_is_not_redirected_even_at_home() -> None:
+    source = replying(307, Location="/api/accounts/self/company_call_recordings/8")
+    async with serving(source) as origin, open_source(origin) as client:
+        with pytest.raises(errors.SkipItem):
+            await client.api.delete("7")
+    assert [request.path.rsplit("/", 1)[1] for request in source.seen] == ["7"]
+
+
+async def test_redirects_in_a_circle_end() -> None:
+    source = replying(302, Location="/again")
+    async with serving(source) as origin:
+        with pytest.raises(errors.SkipItem):
+            await fetch(origin)
+    assert len(source.seen) == 4
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "7?x=1", "7#", "%2e%2e", "é", "x" * 65])
+async def test_an_id_that_names_something_else_is_never_sent(bad: str) -> None:
+    source = replying(204)
+    async with serving(source) as origin, open_source(origin) as client:
+        for refused in (client.api.delete(bad), client.api.get(bad)):
+            with pytest.raises(errors.SkipItem):
+                await refused
+    assert source.seen == []
+
+
+async def test_the_account_id_is_quoted() -> None:
+    source = replying(204)
+    async with serving(source) as origin, open_source(f"{origin}/t/", account_id="a/b c?") as client:
+        assert await client.api.delete("7") is True
+    assert source.seen[0].raw_path == "/t/api/accounts/a%2Fb%20c%3F/company_call_recordings/7"
+
+
+@pytest.mark.parametrize(
+    "base", ["ftp://h/", "api.example", "https://", "https://u:p@h/", "https://h/?a=1", "http://[::1"]
+)
+async def test_a_base_url_that_is_none_is_a_configuration_error(base: str) -> None:
+    with pytest.raises(errors.ConfigError):
+        async with open_source(base):
+            pass
+
+
+async def test_a_source_that_hangs_is_given_up() -> None:
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    source = Recorder(hang)
+    async with serving(source) as origin, open_source(origin, read_timeout=0.05) as client:
+        with pytest.raises(errors.Transient):
+            await client.api.list_page(DAY, page=1, page_size=1)
+        assert client.api.retries == {"SocketTimeoutError": 3}
+    assert len(source.seen) == 4
+
+
+async def test_a_body_that_stalls_is_given_up() -> None:
+    async def stall(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(AUDIO)
+        await asyncio.Event().wait()
+        return response
+
+    async with serving(Recorder(stall)) as origin:
+        with pytest.raises(errors.Transient):
+            await fetch(origin, read_timeout=0.05)
+
+
+async def test_a_body_that_drips_is_given_up_but_not_for_a_slow_reader() -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(20):
+            await response.write(b"x")
+            source.time.seconds += 30
+            await asyncio.sleep(0.001)
+        return response
+
+    async with serving(Recorder(drip)) as origin, open_source(origin) as source:
+        async with source.api.download("7") as stream:
+            with pytest.raises(errors.Transient, match="too slowly"):
+                assert [chunk async for chunk in stream.chunks]
+    async with serving(replying(200, bytes(300_000))) as origin, open_source(origin) as source:
+        async with source.api.download("7") as stream:
+            async for _ in stream.chunks:
+                source.time.seconds += 1000  # it is the bucket that is slow
+
+
+async def test_leaving_a_download_early_gives_the_connection_back() -> None:
+    async with serving(replying(200, bytes(5_000_000))) as origin, open_source(origin) as source:
+        for _ in range(40):  # more than the pool holds
+            async with source.api.download("7") as stream:
+                assert stream.content_length == 5_000_000
+                async for _chunk in stream.chunks:
+                    break
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 abc\r\n\r\n", b"\x00\x01\x02\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 99_000]
+)
+async def test_what_is_not_http_is_tried_again(head: bytes) -> None:
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, open_source(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as source:
+        with pytest.raises(errors.Transient):
+            await source.api.list_page(DAY, page=1, page_size=1)
+    assert connections == 4
+
+
+async def test_a_page_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(replying(200, b"[" * 100_000)) as origin:
+        client = http_client.make_client()
+        async with client, client.stream("GET", origin) as response:
+            with pytest.raises(errors.BodyRejected):
+                await http_client.read_bounded(response, 65_536)
+    async with serving(replying(200, b"[" * 200_000)) as origin, open_source(origin) as source:
+        with pytest.raises(errors.BodyRejected):  # nested beyond what a parser can take
+            await source.api.list_page(DAY, page=1, page_size=1)
+
+
+async def test_compressed_answers_are_understood_though_not_asked_for() -> None:
+    page = gzip.compress(json.dumps({"_embedded": {"recordings": []}}).encode())
+    source = replying(200, page, **{"Content-Encoding": "gzip"})
+    async with serving(source) as origin, open_source(origin) as client:
+        assert (await client.api.list_page(DAY, page=1, page_size=1)).recordings == ()
+        async with client.api.download("7") as stream:
+            assert stream.content_length is None  # of other bytes than those that come
+    assert source.seen[0].headers["Accept-Encoding"] == "identity"
+    async with serving(replying(200, b"no gzip", **{"Content-Encoding": "gzip"})) as origin:
+        with pytest.raises(errors.Transient):
+            await fetch(origin)
+
+
+async def test_cookies_are_not_kept() -> None:
+    source = replying(204, **{"Set-Cookie": "session=1; Path=/"})
+    async with serving(source) as origin, open_source(origin) as client:
+        assert await client.api.delete("7")
+        assert await client.api.delete("7")
+    assert all("Cookie" not in request.headers for request in source.seen)
+
+
+@pytest.mark.parametrize("status", [200, 204, 206, 302, 400, 401, 403, 404, 418, 429, 500, 503])
+async def test_no_error_and_no_event_holds_the_token_or_the_answer(status: int) -> None:
+    source = replying(status, SECRET.encode(), **{"X-Echo": SECRET, "Retry-After": "5"})
+    async with serving(source) as origin, open_source(origin, tokens=StaticToken(SECRET)) as client:
+        with capture_logs() as logs, pytest.raises(errors.ArchiverError) as caught:
+            await client.api.list_page(DAY, page=1, page_size=1)
+        client.api.delete("7").close()
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.hint + repr(caught.value) + str(logs)
+    assert SECRET not in shown
+    assert SECRET not in repr(client.api) + repr(StaticToken(SECRET))
+    assert caught.value.__cause__ is None
+
+
+def test_the_proxy_of_the_environment_is_for_https_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+    assert http_client.environment_proxy("https://api.example/x") == "http://proxy.example:3128"
+    assert http_client.environment_proxy("https://inside.example/x") is None
+    assert http_client.environment_proxy("http://api.example/x") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://A.example/x", "https://a.example:443/y", True),
+        ("http://a.example", "http://a.example:80", True),
+        ("https://a.example", "http://a.example", False),
+        ("https://a.example", "https://a.example:8443", False),
+        ("https://a.example", "https://a.example.evil.example", False),
+    ],
+)
+def test_origins(one: str, other: str, *, same: bool) -> None:
+    assert http_client.same_origin(httpx.URL(one), httpx.URL(other)) is same

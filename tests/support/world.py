@@ -1,0 +1,160 @@
+"""A whole small world: simulator, bucket and database, with the real archiver in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import yaml
+from sqlalchemy import text
+
+from archiver.adapters import database
+from archiver.adapters.catalogue_reads import Reads
+from archiver.app import App, new_run_id, open_app
+from archiver.core.model import Entry, State
+from archiver.passes import Pass
+from archiver.settings import Settings, load
+from archiver.simulator import Account, Behaviour, Simulator
+from tests.support.simulator import NOON, Clock, StartSimulator
+from tests.support.stores import StoreServer
+
+LONG_AGO = NOON - timedelta(days=60)
+
+
+@dataclass(kw_only=True)
+class World:
+    """Everything around the archiver; `settings` may be changed between passes."""
+
+    simulator: Simulator
+    store: StoreServer
+    bucket: str
+    database_url: str
+    folder: Path
+    clock: Clock
+    document: dict[str, object]
+    policies: dict[str, object] = field(default_factory=dict)
+
+    def write(self) -> Path:
+        """Write the configuration files; returns the path of the main one."""
+        path = self.folder / "archiver.yaml"
+        path.write_text(yaml.safe_dump(self.document))
+        (self.folder / "policies.yaml").write_text(yaml.safe_dump(self.policies or {"policies": []}))
+        return path
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, read as the program reads it."""
+        return load(self.write(), {})
+
+    @asynccontextmanager
+    async def app(self) -> AsyncIterator[App]:
+        """The archiver, opened, with the world's clock."""
+        async with open_app(self.settings, self.clock) as opened:
+            yield opened
+
+    async def sync(self) -> Pass:
+        """One pass of every stage, as `archiver sync` does it."""
+        async with self.app() as app:
+            done = Pass(app=app, run=new_run_id())
+            self.exit_code = await done.sync()
+            return done
+
+    async def entries(self) -> dict[str, Entry]:
+        """All recordings of the catalogue, by id."""
+        engine = database.open_engine(self.database_url, pool_size=2)
+        try:
+            return {entry.id: entry async for entry in Reads(engine).entries("acme", list(State))}
+        finally:
+            await engine.dispose()
+
+    async def states(self) -> dict[str, State]:
+        """State of each recording."""
+        return {identity: entry.state for identity, entry in (await self.entries()).items()}
+
+    async def query(self, statement: str) -> list[tuple[object, ...]]:
+        """Ask the database directly."""
+        engine = database.open_engine(self.database_url, pool_size=2)
+        try:
+            async with engine.connect() as opened:
+                return [tuple(row) for row in await opened.execute(text(statement))]
+        finally:
+            await engine.dispose()
+
+    async def objects(self) -> dict[str, bytes]:
+        """Every object of the bucket with its bytes, looked at from outside."""
+        return await asyncio.to_thread(self._objects)
+
+    def _objects(self) -> dict[str, bytes]:
+        found = {}
+        pages = self.store.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        for page in pages:
+            for item in page.get("Contents", []):
+                body = self.store.client.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read()
+                found[item["Key"]] = body
+        return found
+
+
+class MakeWorld(Protocol):
+    """Makes a world around an account of the simulator."""
+
+    async def __call__(
+        self, account: Account, *, behaviour: Behaviour = ..., sync: Mapping[str, object] = ...
+    ) -> World:
+        """Return the world; nothing was archived yet."""
+        ...
+
+
+@pytest.fixture
+async def world(
+    simulator: StartSimulator, moto_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
+) -> MakeWorld:
+    """Give a function that makes a world; its parts are gone when the test ends."""
+    return world_maker(simulator, moto_store, database_url, tmp_path, clock)
+
+
+def world_maker(
+    simulator: StartSimulator, store: StoreServer, database_url: str, folder: Path, clock: Clock
+) -> MakeWorld:
+    """Build the maker for any store."""
+
+    async def make(account: Account, *, behaviour: Behaviour = Behaviour(), sync: Mapping[str, object] = {}) -> World:
+        started = await simulator(account, behaviour=behaviour)
+        bucket = await asyncio.to_thread(store.new_bucket)
+        document: dict[str, object] = {
+            "database": {"url": database_url},
+            "vault": {
+                "bucket": bucket,
+                "region": "ap-south-1",
+                "endpoint_url": store.url,
+                "access_key_id": store.access_key_id,
+                "secret_access_key": store.secret_access_key,
+            },
+            "accounts": [
+                {
+                    "name": "acme",
+                    "base_url": started.base_url,
+                    "auth": {"token": started.credentials.token},
+                    "start_from": LONG_AGO.isoformat(),
+                    "requests_per_minute": 100_000,
+                }
+            ],
+            "sync": {"lookback": "72h", "concurrency": 8, **sync},
+            "policies": "policies.yaml",
+        }
+        return World(
+            simulator=started,
+            store=store,
+            bucket=bucket,
+            database_url=database_url,
+            folder=folder,
+            clock=clock,
+            document=document,
+        )
+
+    return make
