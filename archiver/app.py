@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.embedded_postgres import embedded_postgres
 from archiver.adapters.http_client import environment_proxy, make_client
-from archiver.adapters.limiter import Limiter
+from archiver.adapters.limiter import Clock as Seconds
+from archiver.adapters.limiter import Limiter, Sleep
 from archiver.adapters.object_store import Bucket, open_bucket
+from archiver.adapters.object_store_clients import Patience
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.adapters.token import PasswordToken, RotatingToken, StaticToken, TokenProvider
 from archiver.adapters.token_endpoint import TokenEndpoint
@@ -43,6 +47,20 @@ def now() -> datetime:
 def new_run_id() -> str:
     """Make a name for a run: sortable by time, unique enough to be typed."""
     return f"{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How long neighbours are waited for, in seconds, and by which clock. Only tests hand in another one."""
+
+    sleep: Sleep = asyncio.sleep
+    seconds: Seconds = time.monotonic
+    connect: float = 10.0
+    read: float = 60.0  # one stall of the source
+    store: Patience = Patience()
+
+
+PATIENTLY = Waiting()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +109,7 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Bucket]:
+async def open_store(settings: Settings, waiting: Waiting = PATIENTLY) -> AsyncIterator[Bucket]:
     """Open the bucket."""
     vault = settings.vault
     async with open_bucket(
@@ -102,23 +120,30 @@ async def open_store(settings: Settings) -> AsyncIterator[Bucket]:
         secret_access_key=plain(vault.secret_access_key),
         verify=vault.verify,
         prefix=vault.prefix,
+        patience=waiting.store,
         threads=settings.sync.concurrency,
     ) as bucket:
         yield bucket
 
 
 @asynccontextmanager
-async def open_source(settings: Settings, account: Account, engine: AsyncEngine) -> AsyncIterator[RecordingsApi]:
+async def open_source(
+    settings: Settings, account: Account, engine: AsyncEngine, clock: Clock = now, waiting: Waiting = PATIENTLY
+) -> AsyncIterator[RecordingsApi]:
     """Open one account of the recordings API."""
-    proxy = environment_proxy(account.base_url)
-    async with make_client(concurrency=settings.sync.concurrency, proxy=proxy) as client:
+    concurrency, proxy = settings.sync.concurrency, environment_proxy(account.base_url)
+    async with make_client(
+        concurrency=concurrency, proxy=proxy, connect_timeout=waiting.connect, read_timeout=waiting.read
+    ) as client:
         yield RecordingsApi(
             base_url=account.base_url,
             account=account.name,
             account_id=account.account_id,
             tokens=token_provider(settings, account, client, engine),
-            limiter=Limiter(account.requests_per_minute),
+            limiter=Limiter(account.requests_per_minute, clock=waiting.seconds, sleep=waiting.sleep, now=clock),
             client=client,
+            sleep=waiting.sleep,
+            clock=waiting.seconds,
         )
 
 
@@ -155,15 +180,18 @@ def _rotating(
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, clock: Clock = now) -> AsyncIterator[App]:
-    """Open everything; only tests hand in another clock. Raises ConfigError, SchemaError, Unreachable or AccessDenied."""
+async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PATIENTLY) -> AsyncIterator[App]:
+    """Open everything. Raises ConfigError, SchemaError, Unreachable or AccessDenied.
+
+    Only tests hand in another clock.
+    """
     policies = policies_of(settings)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings))
         await database.require_schema(engine)
-        store = await stack.enter_async_context(open_store(settings))
+        store = await stack.enter_async_context(open_store(settings, waiting))
         sources = {
-            account.name: await stack.enter_async_context(open_source(settings, account, engine))
+            account.name: await stack.enter_async_context(open_source(settings, account, engine, clock, waiting))
             for account in settings.accounts
         }
         yield App(

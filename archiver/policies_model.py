@@ -55,8 +55,9 @@ def _known_mode(value: object) -> str:
     if value == "approve":
         msg = "approve is not available in this version: use disabled or automatic"
         raise ValueError(msg)
-    if not isinstance(value, str) or value not in set(Mode):
-        msg = "must be disabled or automatic" + (closest(value, set(Mode)) if isinstance(value, str) else "")
+    known = [mode.value for mode in Mode]
+    if not isinstance(value, str) or value not in known:
+        msg = f"must be {' or '.join(known)}" + (closest(value, known) if isinstance(value, str) else "")
         raise ValueError(msg)
     return value
 

@@ -38,7 +38,8 @@ with listed as (
         size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
     select :account, 'discovered', :now, :now, id, call_start, call_end, duration_ms,
         size_listed, call_id, direction, caller_id, dnis, cnam,
-        array(select json_array_elements_text(extensions::json)), array(select json_array_elements_text(rule_ids::json)),
+        array(select json_array_elements_text(extensions::json)),
+        array(select json_array_elements_text(rule_ids::json)),
         file_name, raw::json
     from unnest(:ids ::text[], :starts ::timestamptz[], :ends ::timestamptz[], :durations ::bigint[], :sizes ::bigint[],
         :call_ids ::text[], :directions ::text[], :caller_ids ::text[], :dnises ::text[], :cnams ::text[],

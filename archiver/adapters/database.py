@@ -36,7 +36,7 @@ def open_engine(url: str, *, pool_size: int) -> AsyncEngine:
 
 
 def translate(error: SQLAlchemyError) -> ArchiverError:
-    """Turn a database error into ours. Only the SQLSTATE and the constraint's name are kept: details hold row values."""
+    """Turn a database error into ours. Only SQLSTATE and constraint name are kept: details hold row values."""
     original = getattr(error, "orig", None)
     state = getattr(original, "sqlstate", None) or ""
     lost = isinstance(error, DBAPIError) and error.connection_invalidated

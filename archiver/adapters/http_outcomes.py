@@ -11,6 +11,7 @@ from enum import StrEnum
 import aiohttp
 import httpx
 from aiohttp import client_exceptions, http_exceptions
+from httpx import codes
 
 from archiver import errors
 
@@ -141,16 +142,16 @@ LIBRARY_ERRORS = (
 
 def outcome_of_status(status: int, *, item: bool, retry_after: bool = False) -> Outcome:
     """What an answer means for a request about one recording (`item`) or for a listing. Total over all integers."""
-    if 200 <= status < 300:
+    if codes.is_success(status):
         return Outcome.DONE
     if status in _REDIRECTS:
         return Outcome.REDIRECT
-    if status == 503 and retry_after:
+    if status == codes.SERVICE_UNAVAILABLE and retry_after:
         return Outcome.THROTTLED
     known = (_ITEM if item else _LISTING).get(status)
     if known is not None:
         return known
-    if 400 <= status < 500:
+    if codes.is_client_error(status):
         return Outcome.SKIP if item else Outcome.STOP_STAGE
     return Outcome.RETRY if item else Outcome.UNREACHABLE
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
+from obstore.store import S3Store
 
 from archiver.adapters.object_store_clients import Connection, Patience
-from archiver.adapters.object_store_errors import (
-    LIBRARY_ERRORS,
-    Action,
-    Errand,
-    code_of,
-    translate,
-)
+from archiver.adapters.object_store_errors import LIBRARY_ERRORS, Action, Errand, code_of, translate
 from archiver.adapters.object_store_probe import Probe
 from archiver.adapters.object_store_upload import Destination, MultipartUpload
 from archiver.core.model import Fixity, StoreFacts
@@ -36,10 +32,7 @@ from archiver.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
     from mypy_boto3_s3 import S3Client
-    from obstore.store import S3Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,9 +129,13 @@ class Bucket:
     async def readback_fixity(self, key: str) -> Fixity:
         """See `ObjectStore`."""
         digest, size = hashlib.sha256(), 0
-        async for chunk in self.stream(key):
-            digest.update(chunk)
-            size += len(chunk)
+        async with self._edge("read", key):
+            found = await obstore.get_async(self._bytes, key)
+            if found.meta["size"] <= _CHUNK:  # most recordings: in one piece it costs a fifth less
+                return _fixity_of(await found.bytes_async())
+            async for chunk in found.stream(min_chunk_size=_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
         return Fixity(sha256=digest.hexdigest(), size=size)
 
     async def size(self, key: str) -> int | None:
@@ -230,6 +227,10 @@ class Bucket:
             second = translate(error, Errand(bucket=self._bucket, action="list"))
             return second if isinstance(second, StopDaemon | StopStage) else first
         return first
+
+
+def _fixity_of(body: obstore.Bytes) -> Fixity:
+    return Fixity(sha256=hashlib.sha256(body).hexdigest(), size=len(body))
 
 
 def _require_plain(key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 from botocore import exceptions as boto
@@ -28,7 +29,7 @@ _RIGHTS: dict[Action, str] = {
     "write": "s3:PutObject",
     "read": "s3:GetObject, and s3:ListBucket (without it a missing object looks forbidden)",
     "head": "s3:GetObject, and s3:ListBucket (without it a missing object looks forbidden)",
-    "upload": "s3:PutObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads",
+    "upload": "s3:PutObject, s3:AbortMultipartUpload, s3:GetObject, s3:ListBucket, s3:ListBucketMultipartUploads",
     "probe": "s3:PutObject, s3:GetObject and s3:ListBucket",
     "delete": "s3:DeleteObject",
     "list": "s3:ListBucket",
@@ -158,7 +159,7 @@ def status_of(error: boto.ClientError) -> int:
 
 def _of_answer(error: boto.ClientError) -> Outcome:
     status = status_of(error)
-    fallback = _transient if status >= 500 or status == 0 else _unfit
+    fallback = _transient if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == 0 else _unfit
     return _CODES.get(code_of(error)) or _STATUSES.get(status, fallback)
 
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from archiver.adapters.object_store_errors import (
-    Action,
-    Errand,
-    code_of,
-    status_of,
-    translate,
-)
+from archiver.adapters.object_store_errors import Action, Errand, code_of, status_of, translate
 from archiver.core.model import StoreFacts
 from archiver.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_s3 import S3Client
 
 _BODY = b"Scratch object of the call-recording archiver. It may be deleted.\n"
@@ -107,7 +101,7 @@ class Probe:
             try:
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._key, ChecksumMode="ENABLED")
             except ClientError as error:
-                if status_of(error) != 404:
+                if status_of(error) != HTTPStatus.NOT_FOUND:
                     raise
             else:
                 return answer.get("ChecksumSHA256") == checksum(_BODY)
@@ -143,6 +137,7 @@ class Probe:
 
 def _not_offered(error: ClientError) -> bool:
     """Return False for a store that has no such feature, or no right for us to ask. Raises its failures."""
-    if status_of(error) >= 500 and status_of(error) != 501:
+    status = status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
         raise error
     return False

@@ -5,26 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from archiver.adapters.object_store_errors import (
-    LIBRARY_ERRORS,
-    Errand,
-    code_of,
-    status_of,
-    translate,
-)
+from archiver.adapters.object_store_errors import LIBRARY_ERRORS, Errand, code_of, status_of, translate
 from archiver.adapters.object_store_probe import checksum
+from archiver.core.model import StoreFacts
 from archiver.errors import ObjectExists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Executor
-
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         CompletedPartTypeDef,
@@ -32,8 +27,6 @@ if TYPE_CHECKING:
         CreateMultipartUploadRequestTypeDef,
         UploadPartRequestTypeDef,
     )
-
-    from archiver.core.model import StoreFacts
 
 _log = structlog.get_logger()
 
@@ -144,7 +137,7 @@ class MultipartUpload:
         try:
             self._to.client.head_object(Bucket=self._to.bucket, Key=self._to.key)
         except ClientError as error:
-            if status_of(error) == 404:
+            if status_of(error) == HTTPStatus.NOT_FOUND:
                 return
             raise
         raise ObjectExists(f"{self._to.errand}: an object already stands there")
@@ -165,7 +158,7 @@ class MultipartUpload:
         try:
             to.client.abort_multipart_upload(Bucket=to.bucket, Key=to.key, UploadId=upload_id)
         except (ClientError, BotoCoreError) as error:
-            if not isinstance(error, ClientError) or status_of(error) != 404:
+            if not isinstance(error, ClientError) or status_of(error) != HTTPStatus.NOT_FOUND:
                 _log.warning("upload_abort_failed", bucket=to.bucket, key=to.key, reason=type(error).__name__)
 
     def _require_id(self) -> str:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 _PAGE_LIMIT = 64 * 1024 * 1024  # bytes of one page
 _RECORDING_LIMIT = 4 * 1024 * 1024  # bytes of one recording's metadata
 _GRACE_SECONDS = 300.0  # of waiting for audio before its pace counts
+_LENGTH_DIGITS = 18
 _SLOWEST = 1024.0  # bytes a second: slower than this a body counts as stalled
 
 
@@ -192,4 +193,4 @@ def _content_length(headers: httpx.Headers) -> int | None:
     """Read Content-Length where it counts the bytes that will be yielded."""
     text = headers.get("content-length", "")
     encoded = headers.get("content-encoding", "identity").lower() != "identity"
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 and not encoded else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LENGTH_DIGITS and not encoded else None

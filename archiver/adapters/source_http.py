@@ -104,7 +104,7 @@ class SourceHttp:
         """Send once, body unread; the caller closes. A refused token is refreshed once in a call's life."""
         token = await self._token(call, None)
         response = await self._follow(call, token)
-        if response.status_code == 401 and not call.refreshed:
+        if response.status_code == httpx.codes.UNAUTHORIZED and not call.refreshed:
             await discard(response)
             call.refreshed = True
             self.retries["status_401"] += 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import httpx
+from httpx import codes
 
 from archiver.adapters.http_client import close, read_bounded
 from archiver.adapters.http_outcomes import LIBRARY_ERRORS, Outcome, original, outcome_of_exception
@@ -20,6 +21,7 @@ _LIMIT = 64 * 1024  # bytes of an answer
 _SECONDS = 60.0  # for one exchange, connecting included
 _TOKEN = re.compile(r"[\x21-\x7e]{1,32768}")  # what may stand in a header
 _LONGEST_LIFE = 366 * 24 * 3600.0  # seconds
+_PASSING = (408, 425, 429)  # statuses of trouble that passes by itself, as all of 5xx are
 _LOG_IN = "log in again and configure the new credentials"
 
 
@@ -48,7 +50,7 @@ class TokenEndpoint:
         except LIBRARY_ERRORS as error:
             # The cause is cut off: its representation may hold the request.
             raise _failed(error) from None
-        if status != 200:
+        if status != codes.OK:
             raise _refused(status, _object(body).get("error"))
         return _grant(_object(body))
 
@@ -73,7 +75,7 @@ def _failed(error: BaseException) -> ArchiverError:
 
 def _refused(status: int, code: object) -> ArchiverError:
     """Tell refused credentials from a wrong address and from trouble that passes."""
-    if status in (408, 425, 429) or status >= 500 or status < 300:
+    if status in _PASSING or not (codes.is_client_error(status) or codes.is_redirect(status)):
         return Transient(f"the token endpoint answered {status}")
     if code == "invalid_grant":
         return AccessDenied("the token endpoint refused the password or refresh token", hint=_LOG_IN)

@@ -19,7 +19,7 @@ from archiver.core.retention import Action, Candidate, Decision, Reason, decide
 from archiver.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from archiver.core.policy import PolicySet
 
@@ -97,6 +97,16 @@ class Draft:
 
 def render(plan: Plan) -> str:
     """Return the plan file's text: the same plan always gives the same text."""
+    body = "".join(_body(plan))
+    return f'{body}{_TAIL}{_sha256([body])}"\n}}\n'
+
+
+def digest_of(text: str) -> str:
+    """Return the digest at the end of a rendered plan: how people and logs name it."""
+    return text.rpartition(_TAIL)[2][:64]
+
+
+def _body(plan: Plan) -> Iterator[str]:
     head = {
         "version": plan.version,
         "created_at": _moment(plan.created_at),
@@ -104,15 +114,12 @@ def render(plan: Plan) -> str:
         "totals": {"delete": len(plan.items), "bytes": plan.bytes, "keep": sum(plan.kept.values())},
         "kept": dict(sorted(plan.kept.items())),
     }
-    lines = [f"{json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
-    items = ",\n".join(json.dumps(_row(item)) for item in sorted(plan.items, key=lambda item: item.key))
-    body = "".join(("{\n", *lines, '"items": [\n', items, "\n],\n"))
-    return f'{body}{_TAIL}{_sha256(body)}"\n}}\n'
-
-
-def digest_of(text: str) -> str:
-    """Return the digest at the end of a rendered plan: how people and logs name it."""
-    return text.rpartition(_TAIL)[2][:64]
+    yield "{\n"
+    yield from (f"{json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
+    yield '"items": ['
+    for number, item in enumerate(sorted(plan.items, key=lambda item: item.key)):
+        yield ("," if number else "") + "\n" + json.dumps(_row(item))
+    yield "\n],\n"
 
 
 def parse(text: str) -> Plan:
@@ -124,10 +131,11 @@ def parse(text: str) -> Plan:
     if version != VERSION:
         raise ConfigError(f"this plan has version {version}, this program reads version {VERSION}: plan again")
     body, _, tail = text.rpartition(_TAIL)
-    if tail != f'{_sha256(body)}"\n}}\n':
+    digest = _sha256([body])
+    if tail != f'{digest}"\n}}\n':
         raise ConfigError(_ALTERED, hint="Make a new plan with `archiver plan`.")
     plan = _plan(data)
-    if render(plan) != text:
+    if _sha256(_body(plan)) != digest:
         raise ConfigError("this plan was not written by this program: its totals, order or layout differ")
     return plan
 
@@ -150,6 +158,7 @@ def _items(rows: object) -> Iterator[PlanItem]:
     if not isinstance(rows, list):
         raise ConfigError("items: must be a list")
     for number, row in enumerate(rows):
+        rows[number] = None  # let go of it: a long plan would otherwise be held twice
         where = f"items[{number}]"
         yield _read_item(_object(row, where), f"{where}.")
 
@@ -205,8 +214,11 @@ def _moment(moment: datetime) -> str:
     return require_aware(moment).isoformat().replace("+00:00", "Z")
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _sha256(pieces: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _loaded(text: str) -> object:

@@ -6,6 +6,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+PLAIN = (
+    "listed",
+    "new",
+    "malformed",
+    "slices",
+    "unproven",
+    "archived",
+    "adopted",
+    "disagreeing",
+    "bytes",
+    "excluded",
+    "verified",
+    "quarantined",
+    "deleted",
+    "already_gone",
+    "requests",
+)
 MOST_NAMED = 200  # failures named one by one; beyond that they are only counted
 
 
@@ -46,9 +63,7 @@ class PassReport:
 
     def as_counts(self) -> dict[str, object]:
         """Numbers for the log, the catalogue and `--json`."""
-        plain = ("listed new malformed slices unproven archived adopted disagreeing bytes excluded verified "
-                 "quarantined deleted already_gone requests").split()  # fmt: skip
-        counts: dict[str, object] = {name: getattr(self, name) for name in plain}
+        counts: dict[str, object] = {name: getattr(self, name) for name in PLAIN}
         counts |= {"retries": dict(self.retries), "failures": dict(self.failures), "kept": dict(self.kept)}
         counts |= {"seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()}}
         return counts | ({"stopped": self.stopped} if self.stopped else {})

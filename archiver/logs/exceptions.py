@@ -72,10 +72,15 @@ def _python(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return str(error) if _NAME.fullmatch(str(error)) else "…"
     if type(error) is ValueError:
-        return _QUOTED_AT_END.sub(": …", str(error))  # invalid literal for int() with base 10: 'Jane'
+        return _without_quoted_end(error)
     if isinstance(error, BaseExceptionGroup):
         return f"{error.message} ({len(error.exceptions)} members)"
     return str(error)
+
+
+def _without_quoted_end(error: BaseException) -> str:
+    """Drop what is quoted last: `invalid literal for int() with base 10: 'Jane'`, `Invalid port: '…'`."""
+    return _QUOTED_AT_END.sub(": …", str(error))
 
 
 def _pydantic(error: BaseException) -> str:
@@ -121,6 +126,7 @@ def _sqlalchemy(error: BaseException) -> str:
 
 _LIBRARIES: dict[str, Callable[[BaseException], str]] = {
     "botocore": _botocore,
+    "httpx": _without_quoted_end,
     "psycopg": _postgres,
     "pydantic": _pydantic,
     "pydantic_core": _pydantic,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 REDACTED = "[redacted]"
 PHONE = "[phone]"
 
-_WORD_LIKE = 8  # characters: a shorter secret is taken out only where it stands alone, lest it eats other words
+_WORD_LIKE = 8  # characters: a shorter secret may be part of other words
+_LONG = 16  # characters: no word is that long by chance
 _MAX_DIGITS = 15  # of a phone number (E.164)
 
 _PEOPLE = "caller_?id|cnam|dnis|extensions?|file_?name|user_?name|login_name|phone(?:_number)?|email"
@@ -33,7 +34,10 @@ _PATTERNS = (
     (re.compile(r"""(?i)(authorization\b["']?\s*[:=,]\s*)[^\r\n,})]+"""), rf"\1{REDACTED}"),
     (re.compile(r"(://)[^\s/@]+(?:@[^\s/@]+)*@"), rf"\1{REDACTED}@"),
     # key='value', "key": "value", ?key=value&, key: value
-    (re.compile(rf"""(?i)\b({_PEOPLE}|{_SECRETS})(["']?\s*[:=]\s*)(?:{_QUOTED}|\[[^\]]*\])"""), rf"\1\2{REDACTED}"),
+    (
+        re.compile(rf"""(?i)\b({_PEOPLE}|{_SECRETS})(["']?\s*[:=]\s*)(?:{_QUOTED}|[\[(][^\])]*[\])])"""),
+        rf"\1\2{REDACTED}",
+    ),
     (re.compile(rf"""(?i)\b({_PEOPLE}|{_SECRETS})=(?!\[redacted)[^\s&,;)}}\]"']+"""), rf"\1={REDACTED}"),
     (
         re.compile(rf"""(?i)(?<![.\w])({_PEOPLE})(["']?:\s*)(?!\[redacted)[^\s"'&,;)}}\]][^&,;)}}\]\n]*"""),
@@ -59,18 +63,19 @@ _COUNTED = re.compile(
     r"(?i)(?<!caller )(?<!caller_)\b(?:recordings?|size|bytes?|job|part|page|line|pid|port|offset|length|row|status|"
     r"version|revision|attempt|range|account|sha256|etag|ids?)[\s:=#(\"'\[]{0,3}$"
 )
-_UNIT = re.compile(r"(?i)(?:\.\d|\s?(?:bytes?|[kmgt]i?b|b|ms|s|seconds?|items?|rows?|recordings?|requests?)\b)")
+_UNIT = re.compile(
+    r"(?i)\.\d|(?: (?:of|and|or|to|not) \d{1,15})?\s?"
+    r"(?:bytes?|[kmgt]i?b|b|ms|s|seconds?|items?|rows?|recordings?|requests?)\b"
+)
 
 
 def secret_pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern for the secrets in every form in which they may appear; None without secrets."""
-    forms = {form for secret in secrets for form in _forms(secret) if form.strip()}
+    known = [line for secret in secrets for line in _lines(secret) if line.strip()]
+    forms = {form: _is_distinct(one) for one in known for form in _forms(one)}
+    forms |= {core: True for one in known if len(one) >= _WORD_LIKE for core in _base64_cores(one.encode())}
     ordered = sorted(forms, key=lambda form: (-len(form), form))
-    alone = (form if len(form) >= _WORD_LIKE else None for form in ordered)
-    parts = [
-        re.escape(form) if long else rf"(?<![A-Za-z0-9_]){re.escape(form)}(?![A-Za-z0-9_])"
-        for form, long in zip(ordered, alone, strict=True)
-    ]
+    parts = [re.escape(form) if forms[form] else rf"(?<!\w){re.escape(form)}(?!\w)" for form in ordered]
     return re.compile("|".join(parts)) if parts else None
 
 
@@ -103,16 +108,22 @@ def _is_counted(found: re.Match[str]) -> bool:
     return bool(_COUNTED.search(text[max(0, start - 40) : start]) or _UNIT.match(text, end))
 
 
+def _is_distinct(secret: str) -> bool:
+    """Whether a secret cannot be part of ordinary text. Another (`archiver`) goes only where it stands alone."""
+    return len(secret) >= _LONG or (len(secret) >= _WORD_LIKE and not secret.isalpha())
+
+
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the secret itself, its lines, and as URL, JSON, repr and (long ones only) base64 would write it."""
-    for one in {secret, *(line for line in secret.splitlines() if len(line) >= _WORD_LIKE)}:
-        yield one
-        for encoded in (quote(one, safe=""), quote(one), quote_plus(one), quote_plus(one, safe="/")):
-            yield encoded
-            yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
-        yield from (json.dumps(one)[1:-1], json.dumps(one, ensure_ascii=False)[1:-1], repr(one)[1:-1])
-        if len(one) >= _WORD_LIKE:
-            yield from _base64_cores(one.encode())
+    """Yield the secret itself, and how a URL, JSON and a repr write it."""
+    yield secret
+    for encoded in (quote(secret, safe=""), quote(secret), quote_plus(secret), quote_plus(secret, safe="/")):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
+
+
+def _lines(secret: str) -> set[str]:
+    return {secret, *(line for line in secret.splitlines() if len(line) >= _WORD_LIKE)}
 
 
 def _base64_cores(secret: bytes) -> Iterator[str]:

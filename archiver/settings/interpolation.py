@@ -24,7 +24,7 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
     missing = [name for _, name, default, _ in _parts(text) if name and default is None and name not in environ]
     if missing:
         names = " and ".join(dict.fromkeys(missing))
-        msg = f"{names} is not set in the environment: set it, or write ${{NAME:-default}}"
+        msg = f"{names} must be set in the environment, or have a default: ${{NAME:-default}}"
         raise ValueError(msg)
     if any(broken for *_, broken in _parts(text)):
         msg = "has a ${ that is no ${NAME} or ${NAME:-default}; a dollar itself is written $$"

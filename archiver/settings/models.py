@@ -206,7 +206,10 @@ class Sync(Section):
         description="Pause between passes.",
     )
     lookback: Length = Field(
-        default=timedelta(hours=72), ge=timedelta(0), le=timedelta(days=3650), description="How far back each pass lists again."
+        default=timedelta(hours=72),
+        ge=timedelta(0),
+        le=timedelta(days=3650),
+        description="How far back each pass lists.",
     )
     concurrency: Whole = Field(default=16, ge=1, le=64, description="Downloads at once, per account.")
     page_size: Whole = Field(default=100, ge=1, le=1000, description="Recordings asked for in one listing request.")
@@ -218,7 +221,10 @@ class Sync(Section):
         description="Longest single download.",
     )
     shutdown_grace: Length = Field(
-        default=timedelta(seconds=30), ge=timedelta(0), le=timedelta(hours=1), description="Time to finish in, after SIGTERM."
+        default=timedelta(seconds=30),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="Time to finish after SIGTERM.",
     )
 
 

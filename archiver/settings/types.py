@@ -64,7 +64,11 @@ def _moment(value: object) -> datetime:
 def _length(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    return duration.parse(value if isinstance(value, str) else "").as_timedelta()
+    try:
+        return duration.parse(value if isinstance(value, str) else "").as_timedelta()
+    except OverflowError:
+        msg = "is longer than any time there is"
+        raise ValueError(msg) from None
 
 
 def length_text(value: timedelta) -> str:

@@ -131,10 +131,10 @@ async def test_upload_never_overwrites(vault: Vault) -> None:
 
 
 async def test_upload_does_not_overwrite_what_came_meanwhile(vault: Vault) -> None:
-    with pytest.raises(ObjectExists):
-        async with vault.bucket.upload("one.mp3", content_type=AUDIO) as upload:
-            await upload.write(b"second")
-            await vault.bucket.create("one.mp3", b"first", content_type=AUDIO)
+    async with vault.bucket.upload("one.mp3", content_type=AUDIO) as upload:
+        await upload.write(b"second")
+        await vault.bucket.create("one.mp3", b"first", content_type=AUDIO)
+        with pytest.raises(ObjectExists):
             await upload.complete()
     assert vault.body("one.mp3") == b"first"
     assert vault.pending() == []
@@ -156,10 +156,13 @@ async def test_leaving_without_complete_leaves_nothing(vault: Vault) -> None:
 
 
 async def test_failure_inside_leaves_nothing_and_is_passed_on(vault: Vault) -> None:
-    with pytest.raises(IntegrityError, match="cut"):
+    async def work() -> None:
         async with vault.bucket.upload("one.mp3", content_type=AUDIO) as upload:
             await upload.write(bytes(PART_SIZE))
             raise IntegrityError("cut")
+
+    with pytest.raises(IntegrityError, match="cut"):
+        await work()
     assert vault.pending() == []
     assert vault.keys() == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from typing import TYPE_CHECKING, cast
 
 import botocore.exceptions
 import obstore.exceptions
@@ -23,6 +24,9 @@ from archiver.errors import (
     Transient,
     Unreachable,
 )
+
+if TYPE_CHECKING:
+    from botocore.exceptions import _ClientErrorResponseTypeDef
 
 ERRAND = Errand(bucket="archive", action="write", key="a/b.mp3")
 OBSTORE = {
@@ -52,7 +56,9 @@ def bare(cls: type[Exception]) -> Exception:
 
 
 def answer(code: str, status: int) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "HostId": "", "RequestId": "", "RetryAttempts": 0}
+    response = {"Error": {"Code": code}, "ResponseMetadata": metadata}
+    return ClientError(cast("_ClientErrorResponseTypeDef", response), "PutObject")
 
 
 def test_every_obstore_error_is_in_the_table() -> None:

@@ -40,17 +40,19 @@ class Recorder:
         return ["Authorization" in request.headers for request in self.seen]
 
 
-def replying(status: int, body: bytes = b"", **headers: str) -> Recorder:
+def replying(status: int, body: bytes = b"", /, **headers: str) -> Recorder:
     async def answer(request: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body, headers=headers)
 
     return Recorder(answer)
 
 
-async def fetch(base_url: str, **options: float) -> bytes:
-    async with open_source(base_url, tokens=StaticToken(SECRET), **options) as source:
-        async with source.api.download("7") as stream:
-            return b"".join([chunk async for chunk in stream.chunks])
+async def fetch(base_url: str, *, read_timeout: float = 5.0) -> bytes:
+    async with (
+        open_source(base_url, tokens=StaticToken(SECRET), read_timeout=read_timeout) as source,
+        source.api.download("7") as stream,
+    ):
+        return b"".join([chunk async for chunk in stream.chunks])
 
 
 async def test_a_redirect_elsewhere_is_followed_without_the_token() -> None:
@@ -102,8 +104,18 @@ async def test_refusals_of_another_origin_are_not_the_sources() -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["http://example.com/audio", "ftp://127.0.0.1/a", "file:///etc/passwd", "https://user:pw@127.0.0.1/", "//", ""]
-    + ["http://[::1", "https:///", "http://169.254.169.254/latest/meta-data", "javascript:alert(1)"],
+    [
+        "http://example.com/audio",
+        "ftp://127.0.0.1/a",
+        "file:///etc/passwd",
+        "https://user:pw@127.0.0.1/",
+        "//",
+        "",
+        "http://[::1",
+        "https:///",
+        "http://169.254.169.254/latest/meta-data",
+        "javascript:alert(1)",
+    ],
 )
 async def test_redirects_that_are_not_trusted_cost_one_recording(location: str) -> None:
     source = replying(302, Location=location)
@@ -206,14 +218,16 @@ async def test_a_body_that_drips_is_given_up_but_not_for_a_slow_reader() -> None
             await asyncio.sleep(0.001)
         return response
 
-    async with serving(Recorder(drip)) as origin, open_source(origin) as source:
-        async with source.api.download("7") as stream:
-            with pytest.raises(errors.Transient, match="too slowly"):
-                assert [chunk async for chunk in stream.chunks]
-    async with serving(replying(200, bytes(300_000))) as origin, open_source(origin) as source:
-        async with source.api.download("7") as stream:
-            async for _ in stream.chunks:
-                source.time.seconds += 1000  # it is the bucket that is slow
+    async with serving(Recorder(drip)) as origin, open_source(origin) as source, source.api.download("7") as stream:
+        with pytest.raises(errors.Transient, match="too slowly"):
+            assert [chunk async for chunk in stream.chunks]
+    async with (
+        serving(replying(200, bytes(300_000))) as origin,
+        open_source(origin) as source,
+        source.api.download("7") as stream,
+    ):
+        async for _ in stream.chunks:
+            source.time.seconds += 1000  # it is the bucket that is slow
 
 
 async def test_leaving_a_download_early_gives_the_connection_back() -> None:
@@ -245,7 +259,7 @@ async def test_what_is_not_http_is_tried_again(head: bytes) -> None:
     assert connections == 4
 
 
-async def test_a_page_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_without_end_is_bounded() -> None:
     async with serving(replying(200, b"[" * 100_000)) as origin:
         client = http_client.make_client()
         async with client, client.stream("GET", origin) as response:
@@ -270,7 +284,7 @@ async def test_compressed_answers_are_understood_though_not_asked_for() -> None:
 
 
 async def test_cookies_are_not_kept() -> None:
-    source = replying(204, **{"Set-Cookie": "session=1; Path=/"})
+    source = replying(204, b"", **{"Set-Cookie": "session=1; Path=/"})
     async with serving(source) as origin, open_source(origin) as client:
         assert await client.api.delete("7")
         assert await client.api.delete("7")
@@ -283,7 +297,6 @@ async def test_no_error_and_no_event_holds_the_token_or_the_answer(status: int) 
     async with serving(source) as origin, open_source(origin, tokens=StaticToken(SECRET)) as client:
         with capture_logs() as logs, pytest.raises(errors.ArchiverError) as caught:
             await client.api.list_page(DAY, page=1, page_size=1)
-        client.api.delete("7").close()
     shown = "".join(traceback.format_exception(caught.value)) + caught.value.hint + repr(caught.value) + str(logs)
     assert SECRET not in shown
     assert SECRET not in repr(client.api) + repr(StaticToken(SECRET))

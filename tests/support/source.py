@@ -33,9 +33,10 @@ async def open_source(
     per_minute: int = 10_000,
     account_id: str = "self",
     read_timeout: float = 5.0,
+    time: FakeTime | None = None,
 ) -> AsyncIterator[Source]:
     """Open a client; all its waiting between requests takes no time."""
-    time = FakeTime()
+    time = time or FakeTime()
     async with make_client(read_timeout=read_timeout, connect_timeout=2.0) as client:
         api = RecordingsApi(
             base_url=base_url,

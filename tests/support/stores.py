@@ -13,25 +13,26 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import boto3
 import pytest
+import pytest_asyncio
 from botocore.config import Config
 
-from archiver.adapters.object_store import Bucket, Patience, VerifyMode, open_bucket
-from tests.support.strict_store import StrictStore
+from archiver.adapters.object_store import PART_SIZE, Bucket, VerifyMode, open_bucket
+from archiver.adapters.object_store_clients import Patience
+from tests.support.strict_store import Fault, StrictStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_s3 import S3Client
 
-REGION = "ap-south-1"
+REGION: Final = "ap-south-1"
 KEY_ID = "archivertest"
 SECRET = "archivertest-secret"
 IMPATIENT = Patience(connect=2, idle=5, retries=1, retry_for=2)
@@ -194,6 +195,37 @@ def _strict_server() -> Iterator[StoreServer]:
 def strict_store(_strict_server: StoreServer) -> Iterator[StoreServer]:
     yield _strict_server
     _strict_server.strict_state.heal()
+
+
+@dataclass(frozen=True)
+class StrictVault:
+    """A probed bucket of the strict store, with one object in it, and the server's insides."""
+
+    bucket: Bucket
+    name: str
+    state: StrictStore
+
+    def fail(self, *methods: str, status: int = 500, code: str = "InternalError") -> None:
+        """Answer these methods with an error from now on."""
+        self.state.fault = Fault(kind="status", methods=frozenset(methods), status=status, code=code)
+
+    async def upload(self, key: str, body: bytes) -> None:
+        """Send a body in parts, as far as it goes."""
+        async with self.bucket.upload(key, content_type="audio/mpeg") as upload:
+            for start in range(0, len(body), PART_SIZE):
+                await upload.write(body[start : start + PART_SIZE])
+            await upload.complete()
+
+
+SOME_BODY: Final = b"\xff\xfb\x90\x00" * 1000
+
+
+@pytest_asyncio.fixture
+async def strict_vault(strict_store: StoreServer) -> AsyncIterator[StrictVault]:
+    name = strict_store.new_bucket()
+    async with strict_store.open(name, patience=HASTY) as bucket:
+        await bucket.create("one.mp3", SOME_BODY, content_type="audio/mpeg")
+        yield StrictVault(bucket, name, strict_store.strict_state)
 
 
 @pytest.fixture(params=["moto", "juicefs", "strict"])

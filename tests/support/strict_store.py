@@ -68,9 +68,10 @@ class StrictStore:
         self._thread.join(10)
 
     def heal(self) -> None:
-        """Forget faults and denials."""
+        """Forget everything that a test has left: faults, objects, uploads."""
         self.fault, self.denied = None, frozenset()
-        self.requests.clear()
+        for kept in (self.requests, self.buckets, self.objects, self.uploads, self.targets):
+            kept.clear()
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)

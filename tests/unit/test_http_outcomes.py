@@ -46,7 +46,6 @@ def test_what_has_an_outcome_is_also_caught(kind: type[BaseException]) -> None:
     ("error", "outcome"),
     [
         (TimeoutError(), Outcome.RETRY),
-        (asyncio.TimeoutError(), Outcome.RETRY),
         (ConnectionResetError(), Outcome.RETRY),
         (BrokenPipeError(), Outcome.RETRY),
         (ConnectionRefusedError(), Outcome.UNREACHABLE),

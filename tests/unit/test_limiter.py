@@ -100,11 +100,26 @@ async def test_a_pause_beyond_patience_is_handed_on() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("17", 17.0), (" 2.5 ", 2.5), ("0", 0.0), ("999999999", LONGEST_PAUSE), ("Fri, 01 Mar 2024 12:00:30 GMT", 30.0)]
-    + [("Fri, 01 Mar 2024 12:00:30 -0000", 30.0), ("Fri, 01 Mar 2024 17:31:00 +0530", 60.0)]
-    + [("Fri, 01 Mar 2020 12:00:00 GMT", 0.0), ("Fri, 01 Mar 2999 12:00:00 GMT", LONGEST_PAUSE)]
-    + [(None, None), ("", None), ("soon", None), ("-5", None), ("9" * 5000, None), ("nan", None), ("٣", None)]
-    + [("Fri, 99 Mar 2024 12:00:30 GMT", None), ("Fri, 01 Mar 2024 12:00:30 +9999", None)],
+    [
+        ("17", 17.0),
+        (" 2.5 ", 2.5),
+        ("0", 0.0),
+        ("999999999", LONGEST_PAUSE),
+        ("Fri, 01 Mar 2024 12:00:30 GMT", 30.0),
+        ("Fri, 01 Mar 2024 12:00:30 -0000", 30.0),
+        ("Fri, 01 Mar 2024 17:31:00 +0530", 60.0),
+        ("Fri, 01 Mar 2020 12:00:00 GMT", 0.0),
+        ("Fri, 01 Mar 2999 12:00:00 GMT", LONGEST_PAUSE),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("9" * 5000, None),
+        ("nan", None),
+        ("٣", None),
+        ("Fri, 99 Mar 2024 12:00:30 GMT", None),
+        ("Fri, 01 Mar 2024 12:00:30 +9999", None),
+    ],
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | None) -> None:
     assert parse_retry_after(header, FakeTime().now()) == seconds

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from archiver.core.duration import parse
+from archiver.core.duration import add, parse
 from archiver.core.policy import NEVER, Deletion, Match, Mode, Policy, PolicySet
 from archiver.core.retention import Reason
 from archiver.errors import ConfigError
@@ -229,6 +230,13 @@ def test_the_guide_explains_every_key_and_every_reason() -> None:
     explained = set(re.findall(r"^\| `([a-z_.]+)` \|", GUIDE, re.MULTILINE))
     assert keys <= {path.split(".")[-1] for path in explained}
     assert {reason.value for reason in Reason} <= explained
+
+
+def test_the_guide_s_dates_are_what_the_program_computes() -> None:
+    rows = re.findall(r"^\| (\d{4}-[\d-]+ [\d:]+) \| `(\w+)` \| (\d{4}-[\d-]+ [\d:]+) \|", GUIDE, re.MULTILINE)
+    assert len(rows) >= 5
+    for ended, wait, earliest in rows:
+        assert f"{add(datetime.fromisoformat(f'{ended}Z'), parse(wait)):%Y-%m-%d %H:%M}" == earliest
 
 
 def test_the_guide_s_examples_load() -> None:

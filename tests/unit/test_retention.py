@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from archiver.core.duration import Duration
 from archiver.core.model import Recording, State
 from archiver.core.policy import NEVER, Match, Policy, PolicySet, matching
-from archiver.core.retention import Action, Candidate, Decision, Reason, counted_from, decide, excluded_by
+from archiver.core.retention import Action, Candidate, Decision, Reason, counted_from, decide, excluded_by, may_be_due
 from tests.support.retention import NOW, Sample, candidates, durations, matches, moments, policy_sets
 
 UNPERMITTED = {Reason.NO_POLICY, Reason.NO_SOURCE_RULE, Reason.MATCH_UNCERTAIN}
@@ -105,6 +105,16 @@ def test_a_missing_fact_never_permits_what_the_fact_would_not(
     }[fact]
     if decide(poorer, policies, FAR_FUTURE).action is Action.DELETE_AT_SOURCE:
         assert decide(candidate, policies, FAR_FUTURE).action is Action.DELETE_AT_SOURCE
+
+
+@given(candidates(), policy_sets(), moments())
+def test_the_coarse_bound_never_hides_what_is_due(
+    candidate: Candidate, policies: tuple[Policy, ...], now: datetime
+) -> None:
+    if decide(candidate, policies, now).action is Action.DELETE_AT_SOURCE:
+        bound = may_be_due(policies, now)
+        assert bound is not None
+        assert candidate.start <= bound
 
 
 @given(candidates(), policy_sets())

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 from pydantic import SecretStr, ValidationError
 
 from archiver.settings import Account, PasswordAuth, RefreshAuth, Settings, TokenAuth, load
@@ -129,7 +128,10 @@ def test_a_secret_file_loses_one_line_break_and_nothing_else(tmp_path: Path, con
         ({"url": "postgresql://a:b@db/x"}, "postgresql://a:b@db/x"),
         ({"url": "postgres://db/x"}, "postgresql://db/x"),
         ({"url": "postgresql+psycopg://a@db/x?sslmode=require"}, "postgresql://a@db/x?sslmode=require"),
-        ({"url": "postgresql://a@[::1]:5433/x", "password": "p@/:#?% "}, "postgresql://a:p%40%2F%3A%23%3F%25%20@[::1]:5433/x"),
+        (
+            {"url": "postgresql://a@[::1]:5433/x", "password": "p@/:#?% "},
+            "postgresql://a:p%40%2F%3A%23%3F%25%20@[::1]:5433/x",
+        ),
         ({"url": "postgresql://a@/x?host=/var/run/postgresql"}, "postgresql://a@/x?host=/var/run/postgresql"),
     ],
 )
@@ -157,7 +159,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = load_document(tmp_path, MINIMAL)
 
     with pytest.raises(ValidationError, match="frozen"):
-        settings.vault.bucket = "other"  # type: ignore[misc]
+        settings.vault.bucket = "other"
 
 
 def test_models_can_be_made_without_a_file() -> None:
@@ -171,10 +173,15 @@ def test_models_can_be_made_without_a_file() -> None:
     assert made.auth == TokenAuth(token=SecretStr("t"))
 
 
-def test_yaml_anchors_may_be_used(tmp_path: Path) -> None:
-    text = yaml.safe_dump(MINIMAL).replace("- auth:", "- &one\n  auth:") + "- {<<: *one, name: other}\n"
-    lines = text.splitlines(keepends=True)  # the second account goes below the first
-    (tmp_path / "c.yaml").write_text("".join(_accounts_last(lines)))
+def test_accounts_may_share_what_they_have_in_common(tmp_path: Path) -> None:
+    text = """
+database: {url: postgresql://archiver@db/archiver}
+vault: {bucket: call-archive}
+accounts:
+  - &first {name: acme, base_url: https://h/x, auth: {token: t}, start_from: 2024-01-01T00:00:00Z}
+  - {<<: *first, name: other}
+"""
+    (tmp_path / "c.yaml").write_text(text)
 
     settings = load(tmp_path / "c.yaml", {})
 
@@ -202,9 +209,3 @@ def read(settings: Settings, path: str) -> object:
     for step in path.replace("[0]", ".0").split("."):
         value = value[int(step)] if isinstance(value, tuple) else getattr(value, step)
     return value
-
-
-def _accounts_last(lines: list[str]) -> list[str]:
-    start = next(index for index, line in enumerate(lines) if line.startswith("accounts:"))
-    end = next(index for index in range(start + 1, len(lines)) if lines[index][0] not in "- ")
-    return [*lines[:start], *lines[end:-1], *lines[start:end], lines[-1]]

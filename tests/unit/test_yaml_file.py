@@ -46,7 +46,7 @@ def test_names_file_line_and_column(text: str, place: str) -> None:
         f"token: &a {SECRET}\n  b: &a {SECRET}",
         f"token: !{SECRET}!{SECRET} x",
         f"token: @{SECRET}",
-        f"%{SECRET} 1\n---\na: b",
+        f"%YAML {SECRET}\n---\na: b",
         f"token: [{SECRET}\nb: }}",
     ],
 )

@@ -1,0 +1,72 @@
+"""Live progress on a terminal; elsewhere the log lines tell the story."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TextIO, cast
+
+from rich.live import Live
+from rich.table import Table
+
+from archiver import logs
+from archiver.cli.common import err, size, table
+from archiver.passes import Pass
+from archiver.settings import Settings
+
+REFRESH = 0.2  # seconds
+
+
+class _AboveTheTable:
+    """A stream for the log that prints above the live table instead of through it."""
+
+    def write(self, line: str) -> int:
+        err.print(line.rstrip("\n"), markup=False)
+        return len(line)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@asynccontextmanager
+async def shown(work: Pass, settings: Settings) -> AsyncIterator[None]:
+    """Show a pass while it goes on. On a terminal the log is cut down to warnings, above the table."""
+    if not err.is_terminal:
+        yield
+        return
+    stream = cast("TextIO", _AboveTheTable())
+    logs.configure(format="console", level="warning", stream=stream, secrets=settings.secrets())
+    with Live(_table(work), console=err, refresh_per_second=1 / REFRESH, transient=True) as live:
+        ticking = asyncio.ensure_future(_tick(live, work))
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+
+async def _tick(live: Live, work: Pass) -> None:
+    while True:
+        live.update(_table(work))
+        await asyncio.sleep(REFRESH)
+
+
+def _table(work: Pass) -> Table:
+    shown = table("account", "stage", "listed", "new", "archived", "bytes", "verified", "deleted", "retried", "failed",
+                  right=("listed", "new", "archived", "bytes", "verified", "deleted", "retried", "failed"))  # fmt: skip
+    for name, report in work.reports.items():
+        numbers = (report.listed, report.new, report.archived)
+        shown.add_row(
+            name,
+            report.stage,
+            *map(str, numbers),
+            size(report.bytes),
+            str(report.verified),
+            str(report.deleted),
+            str(report.retries.total()),
+            str(report.failures.total()),
+        )
+    return shown

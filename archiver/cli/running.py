@@ -1,0 +1,130 @@
+"""`run`, `sync` and `verify`: the work itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import structlog
+import typer
+
+from archiver.app import App, new_run_id, now, open_app
+from archiver.cli.common import AsJson, State, err, leave, print_json, run
+from archiver.cli.progress import shown
+from archiver.cli.summary import show_pass
+from archiver.core.lifecycle import ARCHIVED
+from archiver.core.model import Entry
+from archiver.core.model import State as Stage
+from archiver.errors import ConfigError
+from archiver.passes import Pass
+from archiver.scheduler import Daemon, Interrupt, patiently
+from archiver.settings import Settings
+
+log = structlog.get_logger()
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add these commands."""
+    cli.command("run")(run_daemon)
+    cli.command()(sync)
+    cli.command()(verify)
+
+
+def run_daemon(context: typer.Context) -> None:
+    """Run for ever: a pass now, then every sync.every. SIGTERM ends it in order, a second signal at once."""
+    state: State = context.obj
+    run(_daemon(state.settings()))
+
+
+async def _daemon(settings: Settings) -> None:
+    interrupt = Interrupt(settings.sync.shutdown_grace)
+    interrupt.catch()
+    async with AsyncExitStack() as stack:
+        app = await patiently(lambda: stack.enter_async_context(open_app(settings)), interrupt)
+        if app is None:
+            return
+        log.info("daemon_started", accounts=list(app.sources), every=settings.sync.every.total_seconds())
+
+        async def one_pass() -> int:
+            return await Pass(app=app, run=new_run_id(), stopping=interrupt.stopping).sync()
+
+        await Daemon(work=one_pass, interrupt=interrupt, every=settings.sync.every, clock=now).run()
+        log.info("daemon_stopped")
+
+
+def sync(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Do one pass of every stage, then leave; deletes at the source where deletion.mode is automatic."""
+    state: State = context.obj
+    leave(run(_once(state.settings(), as_json=as_json)))
+
+
+async def _once(settings: Settings, *, as_json: bool) -> int:
+    interrupt = Interrupt(settings.sync.shutdown_grace)
+    interrupt.catch()
+    async with open_app(settings) as app:
+        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping)
+        async with shown(work, settings):
+            code = await interrupt.finish(work.sync())
+        gaps = await app.reads.open_gaps(limit=20)
+        if as_json:
+            counts = {name: report.as_counts() for name, report in work.reports.items()}
+            print_json({"run": work.run, "exit_code": code, "accounts": counts, "gaps": gaps})
+        else:
+            show_pass(work, gaps, await app.reads.count_gaps())
+        return 130 if code is None else code
+
+
+def verify(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Recordings to verify again.")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Verify every archived recording again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the bucket with the record: what is not yet verified, the given recordings, or everything."""
+    state: State = context.obj
+    leave(run(_verify(state.settings(), ids or [], everything=everything, as_json=as_json)))
+
+
+async def _verify(settings: Settings, ids: list[str], *, everything: bool, as_json: bool) -> int:
+    interrupt = Interrupt(settings.sync.shutdown_grace)
+    interrupt.catch()
+    async with open_app(settings) as app:
+        entries = await _chosen(app, ids, everything=everything)
+        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping)
+        async with shown(work, settings):
+            code = await interrupt.finish(work.verify(entries))
+        if as_json:
+            counts = {name: report.as_counts() for name, report in work.reports.items()}
+            print_json({"run": work.run, "exit_code": code, "accounts": counts})
+        else:
+            for name, report in work.reports.items():
+                err.print(f"{name}: {report.verified} good, {report.quarantined} bad")
+                for recording, reason in report.named.items():
+                    err.print(f"  {recording}: {reason}")
+        return 130 if code is None else code
+
+
+async def _chosen(app: App, ids: list[str], *, everything: bool) -> Mapping[str, AsyncIterator[Entry]]:
+    if ids:
+        return await _named(app, ids)
+    states = [*ARCHIVED, Stage.QUARANTINED] if everything else [Stage.STORED]
+    return {name: app.reads.entries(name, states) for name in app.sources}
+
+
+async def _named(app: App, ids: list[str]) -> Mapping[str, AsyncIterator[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for identity in ids:
+        entries = [entry for entry in await app.reads.find(identity) if entry.key is not None]
+        if not entries:
+            msg = f"the archive has no copy of recording {identity}"
+            raise ConfigError(msg, hint="see: archiver search")
+        for entry in entries:
+            found.setdefault(entry.recording.account, []).append(entry)
+    return {name: _each(entries) for name, entries in found.items()}
+
+
+async def _each(entries: list[Entry]) -> AsyncIterator[Entry]:
+    for entry in entries:
+        yield entry

@@ -1,0 +1,95 @@
+"""`check`, `doctor`, `db upgrade`, `simulate` and `demo`: getting it to run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from archiver.adapters import database
+from archiver.app import now, open_engine, policies_of
+from archiver.cli.common import AsJson, State, err, leave, out, print_json, run
+from archiver.cli.doctor import examine
+from archiver.settings import Settings
+from archiver.simulator import Behaviour, Simulator, awkward, ordinary, serve
+
+db = typer.Typer(help="The catalogue's schema.", no_args_is_help=True)
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add these commands."""
+    cli.command()(check)
+    cli.command()(doctor)
+    cli.add_typer(db, name="db")
+    cli.command()(simulate)
+
+
+def check(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Validate the configuration and the policies; contact nobody."""
+    state: State = context.obj
+    settings = state.settings(quiet=True)
+    policies = policies_of(settings)
+    names = [account.name for account in settings.accounts]
+    if as_json:
+        print_json({"accounts": names, "policies": len(policies.policies), "deletion": policies.deletion.mode,
+                    "policies_digest": policies.digest})  # fmt: skip
+        return
+    out.print(f"{state.config} is valid: accounts {', '.join(names)}; bucket {settings.vault.bucket}")
+    where = settings.policies or "no policies file"
+    out.print(f"{where}: {len(policies.policies)} policies; deletion at the source is {policies.deletion.mode}")
+
+
+def doctor(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Try every neighbour: database, bucket, and each account's token and listing; say what to do."""
+    state: State = context.obj
+    findings = run(examine(state.settings(quiet=True)))
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            mark = "[green]ok[/]  " if finding.good else "[red]bad[/] "
+            out.print(f"{mark} [bold]{finding.neighbour}[/]: ", end="")
+            out.print(finding.found, markup=False)
+            if finding.advice:
+                out.print(f"     do: {finding.advice}", markup=False, style="cyan")
+    leave(max((finding.exit_code for finding in findings), default=0))
+
+
+@db.command("upgrade")
+def upgrade(context: typer.Context) -> None:
+    """Bring the catalogue's tables to what this version needs; safe to repeat."""
+    state: State = context.obj
+    run(_upgrade(state.settings(quiet=True)))
+
+
+async def _upgrade(settings: Settings) -> None:
+    async with open_engine(settings) as engine:
+        before, after = await database.upgrade(engine)
+    out.print(f"The catalogue is at {after}" + ("." if before == after else f" (was at {before or 'nothing'})."))
+
+
+def simulate(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    count: Annotated[int, typer.Option(min=20, max=1_000_000, help="How many recordings.")] = 300,
+    kind: Annotated[str, typer.Option(help="awkward: everything goes wrong once; ordinary: nothing does.")] = "awkward",
+    since: Annotated[
+        datetime | None, typer.Option(help="The moment that counts as today for the calls; default: now.")
+    ] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Quota; default: none.")] = None,
+) -> None:
+    """Serve a simulated recordings API, for trials without an account. Ends with Ctrl-C."""
+    if kind not in ("awkward", "ordinary"):
+        raise typer.BadParameter("must be awkward or ordinary", param_hint="--kind")
+    today = now() if since is None else since.replace(tzinfo=since.tzinfo or UTC)
+    account = awkward(count, now=today) if kind == "awkward" else ordinary(count)
+    behaviour = Behaviour(requests_per_minute=requests_per_minute)
+    run(serve(account, host=host, port=port, behaviour=behaviour, ready=_announce))
+
+
+def _announce(simulator: Simulator) -> None:
+    err.print(f"Simulated recordings API, token [bold]{simulator.credentials.token}[/]; end with Ctrl-C")
+    typer.echo(f"base_url: {simulator.base_url}")
+    typer.echo(f"token_url: {simulator.token_url}")
