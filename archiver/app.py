@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import httpx
@@ -57,7 +57,7 @@ class Waiting:
     seconds: Seconds = time.monotonic
     connect: float = 10.0
     read: float = 60.0  # one stall of the source
-    store: Patience = Patience()
+    store: Patience = field(default_factory=Patience)
 
 
 PATIENTLY = Waiting()

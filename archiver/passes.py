@@ -46,7 +46,7 @@ class Pass:
     async def sync(self) -> int:
         """Discover, transfer and verify; delete at the source where that is automatic. Returns the exit code."""
         async with self._recorded("sync") as conclude:
-            await asyncio.gather(*(self._archive(name) for name in self.app.sources))
+            await self._archive_all()
             await self._finish_interrupted()
             if self.app.policies.deletion.mode is Mode.AUTOMATIC and not self.stopping():
                 await self._delete_due()
@@ -73,6 +73,13 @@ class Pass:
             async for entry in self.app.reads.entries(name, ARCHIVED, started_before=started_before):
                 draft.consider(candidate(entry))
         return draft.plan()
+
+    async def _archive_all(self) -> None:
+        """All accounts at once; an error that ends the run is raised when every account has come to its end."""
+        ends = await asyncio.gather(*map(self._archive, self.app.sources), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def _archive(self, name: str) -> None:
         context = self._context(name)

@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.support.postgres", "tests.support.simulator", "tests.support.stores", "tests.support.world"]
+# in this order: a plugin must be registered before another one imports it
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.simulator",
+    "tests.support.stores",
+    "tests.support.world",
+    "tests.support.crash_lab",
+]

@@ -150,20 +150,23 @@ class Catalogue:
             .order_by(recordings.c.next_attempt_at, recordings.c.call_start, recordings.c.recording_id)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            .cte("due")  # a plain subquery may be run once for each row, and so would its limit
         )
-        chosen = and_(recordings.c.account == account, recordings.c.recording_id.in_(due))
+        chosen = and_(recordings.c.account == account, recordings.c.recording_id.in_(select(due.c.recording_id)))
         values = {"claimed_by": mark.run, "attempts": recordings.c.attempts + 1}
         return await self._move_many(chosen, State.DISCOVERED, State.TRANSFERRING, mark, values)
 
     async def hand_back(self, account: str, mark: Mark, *, forgive: bool) -> int:
-        """Free every recording that is marked as in transfer. Only for the holder of the account's transfer lock.
+        """Free recordings that are marked as in transfer. Only for the holder of the account's transfer lock.
 
-        `forgive`: the interrupted attempt does not count (a process that died may have died of the recording).
+        `forgive`: only the run's own, and the interrupted attempt does not count. Else everyone's, and it does:
+        a process that died may have died of the recording.
         """
+        chosen = recordings.c.account == account
         values: dict[str, object] = {"claimed_by": None}
         if forgive:
+            chosen = and_(chosen, recordings.c.claimed_by == mark.run)
             values["attempts"] = func.greatest(recordings.c.attempts - 1, 0)
-        chosen = recordings.c.account == account
         return len(await self._move_many(chosen, State.TRANSFERRING, State.DISCOVERED, mark, values))
 
     async def requeue_failed(self, account: str, mark: Mark) -> int:

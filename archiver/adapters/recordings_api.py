@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -176,10 +177,16 @@ def _base(base_url: str, account_id: str) -> str:
 
 def _decoded(body: bytes) -> object:
     try:
-        payload: object = json.loads(body)
+        payload: object = json.loads(body, parse_constant=str, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BodyRejected("the answer is not JSON") from None
     return payload
+
+
+def _finite(text: str) -> float | str:
+    """Read a number; one beyond all bounds stays text, as `NaN` does: no database would take it as JSON."""
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def _broken(call: Call, error: BaseException) -> BaseException:

@@ -73,17 +73,16 @@ def _as_json(one: AccountStatus) -> dict[str, object]:
 def _show_accounts(accounts: list[AccountStatus]) -> None:
     if not accounts:
         out.print("Nothing was archived yet. Begin with: archiver sync")
-        return
-    used = [state for state in Stage if any(state in one.counts for one in accounts)]
-    names = [str(state) for state in used]
-    rows = table("account", *names, "bytes", "watermark", "lag", "oldest pending", right=(*names, "bytes", "lag"))
     for one in accounts:
         lag = None if one.watermark is None else now() - one.watermark
-        counts = [str(one.counts.get(state, 0)) for state in used]
-        rows.add_row(
-            one.account, *counts, size(one.bytes), moment(one.watermark), span(lag), moment(one.oldest_pending)
+        out.print(
+            f"[bold]{one.account}[/]  {size(one.bytes)} archived; listed up to {moment(one.watermark)} (lag {span(lag)})"
         )
-    out.print(rows)
+        counts = [f"{state} {one.counts[state]}" for state in Stage if state in one.counts]
+        out.print("  " + (", ".join(counts) or "no recordings"))
+        if one.oldest_pending is not None:
+            age = span(now() - one.oldest_pending)
+            out.print(f"  oldest call that is not archived: {moment(one.oldest_pending)} ({age} ago)")
 
 
 def search(

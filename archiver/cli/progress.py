@@ -33,13 +33,14 @@ class _AboveTheTable:
 
 
 @asynccontextmanager
-async def shown(work: Pass, settings: Settings) -> AsyncIterator[None]:
-    """Show a pass while it goes on. On a terminal the log is cut down to warnings, above the table."""
+async def shown(work: Pass, settings: Settings | None = None) -> AsyncIterator[None]:
+    """Show a pass while it goes on. With settings the log moves above the table, cut down to warnings."""
     if not err.is_terminal:
         yield
         return
-    stream = cast("TextIO", _AboveTheTable())
-    logs.configure(format="console", level="warning", stream=stream, secrets=settings.secrets())
+    if settings is not None:
+        stream = cast("TextIO", _AboveTheTable())
+        logs.configure(format="console", level="warning", stream=stream, secrets=settings.secrets())
     with Live(_table(work), console=err, refresh_per_second=1 / REFRESH, transient=True) as live:
         ticking = asyncio.ensure_future(_tick(live, work))
         try:

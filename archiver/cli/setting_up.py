@@ -10,6 +10,7 @@ import typer
 from archiver.adapters import database
 from archiver.app import now, open_engine, policies_of
 from archiver.cli.common import AsJson, State, err, leave, out, print_json, run
+from archiver.cli.demo import demo
 from archiver.cli.doctor import examine
 from archiver.settings import Settings
 from archiver.simulator import Behaviour, Simulator, awkward, ordinary, serve
@@ -23,6 +24,7 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(doctor)
     cli.add_typer(db, name="db")
     cli.command()(simulate)
+    cli.command()(demo)
 
 
 def check(context: typer.Context, *, as_json: AsJson = False) -> None:

@@ -9,7 +9,6 @@ from archiver.cli.common import moment, out, size, span, table
 from archiver.core.plan import Plan
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.report import PassReport
-from archiver.core.retention import Decision
 from archiver.passes import Pass
 
 MOST_ROWS = 40
@@ -29,24 +28,22 @@ def show_pass(work: Pass, gaps: Sequence[Gap], all_gaps: int) -> None:
 
 
 def _sentence(report: PassReport) -> str:
+    """Say what was done; what did not happen goes unsaid."""
     parts = [
-        f"{report.listed} listed ({report.new} new)",
-        f"{report.archived} archived ({size(report.bytes)})",
-        f"{report.verified} verified",
-        f"{report.deleted} deleted at the source",
-        f"{report.failures.total()} failed",
-        f"{report.requests} requests",
-        span(sum(report.seconds.values())),
+        (report.listed, f"{report.listed} listed ({report.new} new)"),
+        (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
+        (report.adopted, f"{report.adopted} adopted from a cut-off attempt"),
+        (report.disagreeing, f"{report.disagreeing} not as long as listed"),
+        (report.excluded, f"{report.excluded} excluded by policy"),
+        (report.verified, f"{report.verified} verified"),
+        (report.deleted, f"{report.deleted} deleted at the source"),
+        (report.malformed, f"{report.malformed} unreadable items"),
+        (report.unproven, f"{report.unproven} slices unproven"),
+        (report.failures.total(), f"[red]{report.failures.total()} failed[/]"),
     ]
-    extra = [
-        (report.adopted, "adopted from a cut-off attempt"),
-        (report.excluded, "excluded by policy"),
-        (report.disagreeing, "not as long as listed"),
-        (report.malformed, "unreadable items"),
-        (report.unproven, "slices unproven"),
-        (report.quarantined, "quarantined"),
-    ]
-    return ", ".join([*parts, *(f"{count} {what}" for count, what in extra if count)])
+    done = [text for count, text in parts if count] or ["nothing to do"]
+    spent = span(sum(report.seconds.values()))
+    return f"{', '.join(done)}  [dim]{report.requests} requests, {spent}[/]"
 
 
 def show_gaps(gaps: Sequence[Gap], total: int) -> None:
@@ -62,18 +59,18 @@ def show_gaps(gaps: Sequence[Gap], total: int) -> None:
         out.print(f"… and {total - len(gaps)} more: archiver status --json")
 
 
-def show_plan(plan: Plan, policies: PolicySet) -> None:
+def show_plan(plan: Plan, policies: PolicySet, *, most: int = MOST_ROWS) -> None:
     """Show what would be deleted at the source, and why the rest stays."""
-    rows = table("account", "recording", "call ended", "size", "reason", right=("size",))
-    for item in plan.items[:MOST_ROWS]:
-        decision = Decision(action=item.action, reason=item.reason, policy=item.policy, not_before=item.not_before)
-        rows.add_row(item.account, item.recording_id, moment(item.ended_at), size(item.size), decision.sentence)
+    rows = table("account", "recording", "call ended", "size", "due since", "by policy", right=("size",))
+    for item in plan.items[:most]:
+        due = f"{item.not_before:%Y-%m-%d %H:%M}Z"
+        rows.add_row(item.account, item.recording_id, moment(item.ended_at), size(item.size), due, item.policy)
     if plan.items:
         out.print(rows)
-    if len(plan.items) > MOST_ROWS:
-        out.print(f"… and {len(plan.items) - MOST_ROWS} more")
+    if len(plan.items) > most:
+        out.print(f"… and {len(plan.items) - most} more")
     out.print(f"[bold]Delete at the source: {len(plan.items)}[/] ({size(plan.bytes)} stay in the archive)")
     for reason, count in sorted(plan.kept.items()):
-        out.print(f"Keep {count}: {reason}")
+        out.print(f"Keep {count}: {reason.replace('_', ' ')}")
     if policies.deletion.mode is Mode.DISABLED:
         out.print("deletion.mode is disabled: [bold]apply[/] will refuse this plan.")

@@ -17,7 +17,7 @@ MOST_ITEMS = 2_000  # a slice with more is halved before it is walked: pages shi
 NARROWEST_SECONDS = 3600
 MOST_READS = 64  # listings spent on one planned slice before what is left of it is called unproven
 SPARE_PAGES = 2  # beyond what the totals say, before a walk counts as endless
-BLIND_PAGES = 1_000  # where totals say nothing
+BLIND_PAGES = 200  # where totals say nothing
 
 
 def horizon(start_from: datetime, watermark: datetime | None, lookback: timedelta, now: datetime) -> Slice | None:
@@ -79,9 +79,19 @@ class Walk:
         """False where the total is absent, or says zero beside items (as the vendor's own example does)."""
         return self.total is not None and (self.total > 0 or not self.seen)
 
+    @property
+    def short(self) -> int:
+        """How many items the total claims beyond those that were listed; 0 where it says nothing usable."""
+        return max((self.total or 0) - len(self.seen), 0) if self.total_known else 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether the last page still brought something new when the walk was given up as endless."""
+        return bool(self.asked) and self.fresh[self.asked.index(max(self.asked))] > 0 and endless(self)
+
     def learned_base(self) -> int | None:
         """The number of the first page, if this walk shows it."""
-        if self.base is None and 0 in self.asked and self.seen:
+        if self.base != 0 and 0 in self.asked and self.seen:
             return 0 if self.fresh[self.asked.index(0)] else 1
         return self.base
 
@@ -99,13 +109,15 @@ def next_page(walk: Walk) -> int | None:
     """
     if not walk.asked:
         return 1 if walk.base is None else walk.base
-    complete = walk.total_known and len(walk.seen) == walk.total and walk.total > 0
-    if complete:
+    if walk.total_known and 0 < len(walk.seen) == walk.total:
         return None
-    probing = walk.base is None and walk.asked[-1] == 0  # page 0 was asked last, to learn the base
-    if walk.fresh[-1] and not probing and not endless(walk):
+    probing = walk.asked[-1] == 0 and len(walk.asked) > 1  # page 0 was asked last, to learn the base
+    # where pages count from 1, page 0 may be the first one as well: then page 1 repeats it and is not the end
+    repeated = walk.asked == [0, 1]
+    if (walk.fresh[-1] or repeated) and not probing and not endless(walk):
         return walk.asked[-1] + 1
-    return 0 if walk.base is None and 0 not in walk.asked else None
+    unsure = walk.base is None or walk.short > 0
+    return 0 if unsure and 0 not in walk.asked else None
 
 
 def endless(walk: Walk) -> bool:
@@ -135,23 +147,25 @@ class Judgement:
 
 
 def too_many(walk: Walk, window: Slice) -> bool:
-    """Whether the first page already shows that the slice should be read in halves.
+    """Whether what was listed so far shows that the slice should be read in halves.
 
     Never below an hour: a total that lies must not lead to a request for each second.
     """
-    return walk.total_known and (walk.total or 0) > MOST_ITEMS and window.seconds > NARROWEST_SECONDS
+    items = (walk.total or 0) if walk.total_known else len(walk.seen)
+    return items > MOST_ITEMS and window.seconds > NARROWEST_SECONDS
 
 
 def judge(walk: Walk, window: Slice, reads_left: int) -> Judgement:
     """Say what a finished walk is worth. Totals prove; where they cannot, the slice is unproven, never complete."""
-    count = len(walk.seen)
-    if not walk.total_known or walk.total is None:
-        return Judgement(Belief.UNPROVEN, "the source gave no usable total")
-    if count == walk.total:
+    count, divisible = len(walk.seen), window.seconds > 1 and reads_left > 0
+    if walk.total_known and count == walk.total:
         return Judgement(Belief.PROVED)
-    if window.seconds > 1 and reads_left > 0:
+    if walk.cut:
+        reason = f"the listing did not end after {len(walk.asked)} pages"
+        return Judgement(Belief.SMALLER if divisible else Belief.UNPROVEN, reason, short=walk.short or 1)
+    if not walk.total_known:
+        return Judgement(Belief.UNPROVEN, "the source gave no usable total")
+    if divisible:
         return Judgement(Belief.SMALLER)
-    if count > walk.total:
-        return Judgement(Belief.UNPROVEN, f"the source says {walk.total} and listed {count}")
-    reason = f"the source says {walk.total} and listed only {count}"
-    return Judgement(Belief.UNPROVEN, reason, short=walk.total - count)
+    only = "only " if walk.short else ""
+    return Judgement(Belief.UNPROVEN, f"the source says {walk.total} and listed {only}{count}", short=walk.short)

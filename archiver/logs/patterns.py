@@ -23,6 +23,10 @@ _SECRETS = r"[\w-]{0,40}(?:token|passw(?:or)?d|secret|api_?key|signature|credent
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
+_POSSIBLE = re.compile(
+    "[\\s:=,\x00-\x1f\x7f-\x9f\u2028\u2029]"
+)  # without one of these no pattern can match: ids, digests
+
 _PATTERNS = (
     # Library messages that quote what they were given, up to where the quotation ends.
     (re.compile(r"(?s)\bDETAIL: .*?(?=\n(?:HINT|CONTEXT|QUERY): |\n\[SQL|\Z)"), f"DETAIL: {REDACTED}"),
@@ -81,6 +85,8 @@ def secret_pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
 
 def without_patterns(text: str) -> str:
     """Return `text` without credentials and people's data that show by their form; control characters escaped."""
+    if not _POSSIBLE.search(text):
+        return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

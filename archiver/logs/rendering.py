@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from archiver.logs.redaction import Plain, Redactor
 
-_FIRST = ("timestamp", "level", "event")
+_OWN = ("timestamp", "level")
+_INSTEAD = frozenset({"exc_info", "stack_info", "stack"})  # `exception` says it without source lines
 _UNPRINTABLE = "log_event_unprintable"
 
 
@@ -41,9 +42,10 @@ class Renderer:
         return self._line(None, kept.get("level", "error"), {**kept, "event": _UNPRINTABLE})
 
     def _plain(self, event: MutableMapping[str, object]) -> dict[str, Plain]:
-        fields = {key: value for key, value in event.items() if key not in ("exc_info", "stack_info", "stack")}
-        ordered = {key: fields.pop(key) for key in _FIRST if key in fields} | fields
-        plain = self._redactor.event(ordered)
+        own = {key: str(event[key]) for key in _OWN if key in event}  # set by our own processors
+        fields = {key: value for key, value in event.items() if key not in _OWN and key not in _INSTEAD}
+        ordered = {"event": fields.pop("event", ""), **fields}
+        plain: dict[str, Plain] = {**own, **self._redactor.event(ordered)}
         error = _error_of(event.get("exc_info"))
         if error is not None:
             plain["exception"] = render(error, self._redactor.text)

@@ -11,7 +11,7 @@ import structlog
 from archiver.core import window as rules
 from archiver.core.model import Malformed, Page, Recording, Slice
 from archiver.core.window import Belief, Judgement, Walk
-from archiver.errors import SkipItem
+from archiver.errors import SkipItem, StopStage, Unreachable
 from archiver.stages.context import Context
 from archiver.stages.ports import Catalogue, RecordingSource
 
@@ -77,8 +77,8 @@ class Discover:
     async def _page(self, part: Slice, number: int, walk: Walk) -> Page:
         try:
             return await self.source.list_page(part, page=number, page_size=self.page_size)
-        except SkipItem:
-            if number != 0 or self.base is not None:
+        except (SkipItem, StopStage) as error:
+            if number != 0 or not walk.asked or isinstance(error, Unreachable):
                 raise
             # a server that counts from 1 may refuse page 0: that, too, is an answer
             return Page(recordings=(), malformed=(), number=0, size=None, total_items=walk.total, total_pages=None)

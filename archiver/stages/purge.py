@@ -87,6 +87,7 @@ class Purge:
             except Throttled:
                 raise
             except (Transient, SkipItem) as error:
+                self.context.report.fail(recording_id, type(error).__name__, str(error))
                 self._kept(type(error).__name__, str(error))
 
     def _kept(self, kind: str, reason: str) -> None:
@@ -134,7 +135,7 @@ class Purge:
         try:
             described = await self.source.get(entry.id)
         except NotFound:
-            await self._gone(entry, "the source no longer has it (404 before any DELETE of this run)")
+            await self._gone(entry, "the source no longer has it (404 before any DELETE of this run)", deleted=False)
             return False
         anchor = changed_at_source(entry.recording, described)
         if anchor is None:
@@ -155,16 +156,17 @@ class Purge:
     async def _delete(self, entry: Entry) -> None:
         """Send the DELETE. The row says purging already: whatever happens now can be taken up again."""
         deleted = await self.source.delete(entry.id)
-        await self._gone(entry, "deleted at the source" if deleted else "the source had no copy any more (404)")
-        self.context.report.already_gone += not deleted
+        reason = "deleted at the source" if deleted else "the source had no copy any more (404)"
+        await self._gone(entry, reason, deleted=deleted)
 
-    async def _gone(self, entry: Entry, reason: str) -> None:
+    async def _gone(self, entry: Entry, reason: str, *, deleted: bool) -> None:
         if entry.state is not State.PURGING:
             await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason))
             entry = replace(entry, state=State.PURGING)
         mark = self.context.mark(reason)
         await self.catalogue.advance(entry, State.PURGED, mark, purged_at=mark.at)
         self.context.report.deleted += 1
+        self.context.report.already_gone += not deleted
         log.info("recording_purged", reason=reason)
 
     async def _back(self, entry: Entry, reason: str) -> None:

@@ -10,7 +10,7 @@ import structlog
 from archiver.core import naming, sidecar
 from archiver.core.integrity import Verdict, compare
 from archiver.core.model import Entry, State
-from archiver.errors import Conflict, IntegrityError, NotFound
+from archiver.errors import Conflict, IntegrityError, NotFound, SkipItem, Transient
 from archiver.stages.context import Context
 from archiver.stages.ports import Catalogue, ObjectStore
 from archiver.stages.workers import Feed, run_workers
@@ -20,7 +20,10 @@ log = structlog.get_logger()
 
 async def inspect_copy(store: ObjectStore, entry: Entry) -> Verdict:
     """Prove, or fail to prove, that the bucket holds the copy on record with its sidecar. Changes nothing."""
-    key, recorded = entry.require_copy()
+    try:
+        key, recorded = entry.require_copy()
+    except IntegrityError as error:
+        return Verdict(str(error))
     try:
         verdict = compare(recorded, await store.stored_fixity(key))
     except NotFound:
@@ -35,7 +38,9 @@ async def inspect_copy(store: ObjectStore, entry: Entry) -> Verdict:
 
 
 def after_good(entry: Entry) -> State:
-    """Where a recording belongs whose copy is good."""
+    """Where a recording belongs whose copy is good. One that is being purged is the purge stage's to move."""
+    if entry.state is State.PURGING:
+        return State.PURGING
     return State.PURGED if entry.purged_at is not None else State.VERIFIED
 
 
@@ -60,11 +65,15 @@ class Verify:
         await run_workers(self.concurrency, work)
 
     async def _verify(self, entry: Entry) -> None:
-        verdict = await inspect_copy(self.store, entry)
         try:
+            verdict = await inspect_copy(self.store, entry)
             await (self._good(entry) if verdict.good else self._bad(entry, verdict.problem or ""))
         except Conflict as error:
             log.info("verification_outrun", reason=str(error))
+        except (Transient, SkipItem) as error:
+            # neither proved nor disproved: it stays as it is, and the others get their turn
+            self.context.report.fail(entry.id, type(error).__name__, str(error))
+            log.warning("verification_failed", reason=str(error))
 
     async def _good(self, entry: Entry) -> None:
         after = after_good(entry)

@@ -237,6 +237,20 @@ async def test_a_token_that_ends_in_the_middle_is_renewed_once(simulator: StartS
     assert service.requests.counts[Operation.TOKEN] == 3
 
 
+async def test_a_token_is_renewed_once_in_a_calls_life(simulator: StartSimulator) -> None:
+    """Refused, renewed, another failure, refused again: the second refusal is final."""
+    actions = (Revoke(), Status(500), Revoke())
+    faults = tuple(Fault(on=Operation.GET, do=action) for action in actions)
+    service = await simulator(Account(recordings=ACCOUNT.recordings, faults=faults))
+    async with make_client() as client:
+        tokens = password_token(service, client_of=TokenEndpoint(client, service.token_url, **application(service)))
+        async with open_source(service.base_url, tokens=tokens) as source:
+            with pytest.raises(errors.AccessDenied):
+                await source.api.get(str(SOME.id))
+            assert (await source.api.get(str(SOME.id))).id == str(SOME.id)
+    assert service.requests.counts[Operation.TOKEN] == 3
+
+
 async def test_a_static_token_that_is_refused_stops_everything(simulator: StartSimulator) -> None:
     service = await simulator(ACCOUNT)
     service.revoke_tokens(static=True)

@@ -9,56 +9,27 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from cryptography.fernet import Fernet
 from structlog.testing import capture_logs
 
 from archiver import errors
 from archiver.adapters.http_client import make_client
 from archiver.adapters.token import PasswordToken, RotatingToken, StaticToken
 from archiver.adapters.token_endpoint import TokenEndpoint
-from archiver.adapters.token_vault import TokenVault
 from archiver.simulator import Account, Behaviour, Simulator
 from archiver.simulator.faults import Action, Drop, Fault, Hang, Html, Operation, Redirect, Status
 from tests.support.fake_time import FakeTime
 from tests.support.simulator import StartSimulator
 from tests.support.source import serving
+from tests.support.token_rows import Rows, vault_of
 
 pytest_plugins = ("tests.support.simulator",)
-
-KEY, OTHER_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-
-
-class Rows:
-    """One row for each account, in memory; refuses the next `broken` writes."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[str, bytes]] = {}
-        self.broken = 0
-        self.saved = asyncio.Event()
-        self.gate: asyncio.Event | None = None
-
-    async def load_token(self, account: str) -> tuple[str, bytes] | None:
-        return self.rows.get(account)
-
-    async def save_token(self, account: str, fingerprint: str, ciphertext: bytes) -> None:
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.broken:
-            self.broken -= 1
-            raise errors.Transient("the database is away")
-        self.rows[account] = (fingerprint, ciphertext)
-        self.saved.set()
-
-
-def vault_of(rows: Rows, configured: str = "sim-refresh-0", *keys: str) -> TokenVault:
-    return TokenVault("acme", configured=configured, keys=keys or (KEY,), rows=rows)
 
 
 @asynccontextmanager
 async def endpoint_of(service: Simulator, **changes: str) -> AsyncIterator[TokenEndpoint]:
     known = service.credentials
     application = {"client_id": known.client_id, "client_secret": known.client_secret, **changes}
-    async with make_client(read_timeout=0.3) as client:
+    async with make_client(read_timeout=1.0) as client:
         yield TokenEndpoint(
             client, service.token_url, client_id=application["client_id"], client_secret=application["client_secret"]
         )
@@ -278,28 +249,3 @@ async def test_a_password_that_is_no_text_goes_out_as_its_bytes() -> None:
         )
         assert await tokens.token() == "a"
     assert forms == [b"grant_type=password&username=u%40vbc.prod&password=%FF%C3%A9&client_id=c&client_secret=s"]
-
-
-async def test_the_vault_says_what_to_do_about_a_wrong_key() -> None:
-    rows = Rows()
-    await vault_of(rows).store("refresh-canary")
-    assert await vault_of(rows, "sim-refresh-0", OTHER_KEY, KEY).load() == "refresh-canary"  # keys can be changed
-    with pytest.raises(errors.ConfigError) as caught:
-        await vault_of(rows, "sim-refresh-0", OTHER_KEY).load()
-    assert caught.value.hint
-    rows.rows["acme"] = (rows.rows["acme"][0], b"damaged")
-    with pytest.raises(errors.ConfigError):
-        await vault_of(rows).load()
-
-
-@pytest.mark.parametrize("keys", [(), ("",), ("key-canary",), ("é" * 44,), (KEY, "x")])
-def test_an_unusable_key_is_a_configuration_error(keys: tuple[str, ...]) -> None:
-    with pytest.raises(errors.ConfigError) as caught:
-        TokenVault("acme", configured="c", keys=keys, rows=Rows())
-    assert "key-canary" not in "".join(traceback.format_exception(caught.value))
-
-
-def test_the_fingerprint_is_not_the_token() -> None:
-    rows = Rows()
-    asyncio.run(vault_of(rows, "configured-canary").store("x"))
-    assert "canary" not in rows.rows["acme"][0]

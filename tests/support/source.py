@@ -67,3 +67,25 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+class Recorder:
+    """A server's behaviour, with every request that reached it."""
+
+    def __init__(self, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        self.answer = answer
+        self.seen: list[web.Request] = []
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        return await self.answer(request)
+
+    def authorized(self) -> list[bool]:
+        return ["Authorization" in request.headers for request in self.seen]
+
+
+def replying(status: int, body: bytes = b"", /, **headers: str) -> Recorder:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body, headers=headers)
+
+    return Recorder(answer)

@@ -15,16 +15,34 @@ import yaml
 from sqlalchemy import text
 
 from archiver.adapters import database
-from archiver.adapters.catalogue_reads import Reads
-from archiver.app import App, new_run_id, open_app
+from archiver.adapters.catalogue_reads import Gap, Reads
+from archiver.adapters.object_store_clients import Patience
+from archiver.app import App, Waiting, new_run_id, open_app
 from archiver.core.model import Entry, State
 from archiver.passes import Pass
 from archiver.settings import Settings, load
-from archiver.simulator import Account, Behaviour, Simulator
+from archiver.simulator import Account, Behaviour, SimRecording, Simulator
+from archiver.simulator.behaviour import KIND
+from tests.support.fake_time import FakeTime
 from tests.support.simulator import NOON, Clock, StartSimulator
 from tests.support.stores import StoreServer
 
 LONG_AGO = NOON - timedelta(days=60)
+BRIEF = Patience(connect=1, idle=2, retries=1, retry_for=1)
+
+
+def calls(count: int, *, size: int = 2_000, days: float = 30, apart: float = 60) -> tuple[SimRecording, ...]:
+    """Make recordings with the ids 1, 2, 3…, the first so many days before noon, the others `apart` seconds later."""
+    first = NOON - timedelta(days=days)
+    return tuple(
+        SimRecording(id=number, start=first + timedelta(seconds=apart * number), size=size + number, duration_ms=60_000)
+        for number in range(1, count + 1)
+    )
+
+
+def key_of(recording: SimRecording) -> str:
+    """Where the archive of account acme must keep a recording."""
+    return f"acme/{recording.start:%Y/%m/%d/%H%M%S}Z-{recording.id}.mp3"
 
 
 @dataclass(kw_only=True)
@@ -39,6 +57,16 @@ class World:
     clock: Clock
     document: dict[str, object]
     policies: dict[str, object] = field(default_factory=dict)
+    read_timeout: float = 5.0  # seconds that the source may stall
+    time: FakeTime = field(default_factory=FakeTime)  # in which the archiver waits before it tries again
+    exit_code: int = -1
+
+    def section(self, name: str) -> dict[str, object]:
+        """One section of the configuration, to be changed."""
+        found = self.document[name]
+        section = found[0] if isinstance(found, list) else found
+        assert isinstance(section, dict)
+        return section
 
     def write(self) -> Path:
         """Write the configuration files; returns the path of the main one."""
@@ -55,7 +83,8 @@ class World:
     @asynccontextmanager
     async def app(self) -> AsyncIterator[App]:
         """The archiver, opened, with the world's clock."""
-        async with open_app(self.settings, self.clock) as opened:
+        waiting = Waiting(sleep=self.time.sleep, seconds=self.time.clock, read=self.read_timeout, store=BRIEF)
+        async with open_app(self.settings, self.clock, waiting) as opened:
             yield opened
 
     async def sync(self) -> Pass:
@@ -77,6 +106,14 @@ class World:
         """State of each recording."""
         return {identity: entry.state for identity, entry in (await self.entries()).items()}
 
+    async def gaps(self) -> dict[str, Gap]:
+        """The gap list: by recording id, or by its kind where it is about the listing."""
+        engine = database.open_engine(self.database_url, pool_size=2)
+        try:
+            return {gap.recording_id or gap.kind: gap for gap in await Reads(engine).open_gaps(limit=1000)}
+        finally:
+            await engine.dispose()
+
     async def query(self, statement: str) -> list[tuple[object, ...]]:
         """Ask the database directly."""
         engine = database.open_engine(self.database_url, pool_size=2)
@@ -90,7 +127,15 @@ class World:
         """Every object of the bucket with its bytes, looked at from outside."""
         return await asyncio.to_thread(self._objects)
 
+    async def audio(self) -> dict[str, bytes]:
+        """Audio objects alone."""
+        return {key: body for key, body in (await self.objects()).items() if key.endswith(".mp3")}
+
     def _objects(self) -> dict[str, bytes]:
+        if self.store.strict:  # it does not list
+            return {
+                key: held.body for (bucket, key), held in self.store.strict.objects.items() if bucket == self.bucket
+            }
         found = {}
         pages = self.store.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         for page in pages:
@@ -118,12 +163,28 @@ async def world(
     return world_maker(simulator, moto_store, database_url, tmp_path, clock)
 
 
+@pytest.fixture
+async def any_world(
+    simulator: StartSimulator, any_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
+) -> MakeWorld:
+    """The same around each of the stores in turn."""
+    return world_maker(simulator, any_store, database_url, tmp_path, clock)
+
+
+@pytest.fixture
+async def strict_world(
+    simulator: StartSimulator, strict_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
+) -> MakeWorld:
+    """The same around the store that checks what AWS checks, and fails when told."""
+    return world_maker(simulator, strict_store, database_url, tmp_path, clock)
+
+
 def world_maker(
     simulator: StartSimulator, store: StoreServer, database_url: str, folder: Path, clock: Clock
 ) -> MakeWorld:
     """Build the maker for any store."""
 
-    async def make(account: Account, *, behaviour: Behaviour = Behaviour(), sync: Mapping[str, object] = {}) -> World:
+    async def make(account: Account, *, behaviour: Behaviour = KIND, sync: Mapping[str, object] = {}) -> World:
         started = await simulator(account, behaviour=behaviour)
         bucket = await asyncio.to_thread(store.new_bucket)
         document: dict[str, object] = {

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.core.listing import ID_PATTERN, format_time, parse_page, parse_recording, parse_time
@@ -218,6 +218,7 @@ def test_zones_are_read(text: str) -> None:
     assert parse_time(text) == datetime(2019, 1, 1, tzinfo=UTC)
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2198, 1, 1)), st.integers(-14 * 60, 14 * 60))
 def test_times_survive_the_filters_form(naive: datetime, minutes: int) -> None:
     moment = naive.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
@@ -228,6 +229,7 @@ def test_times_survive_the_filters_form(naive: datetime, minutes: int) -> None:
         format_time(naive)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*ITEM, "other"]), VALUES))
 def test_no_item_raises_and_what_is_read_is_usable(changes: dict[str, object]) -> None:
     item = parse_recording("acme", {**ITEM, **changes})
@@ -240,6 +242,7 @@ def test_no_item_raises_and_what_is_read_is_usable(changes: dict[str, object]) -
         assert all("\0" not in text and text.encode() for text in texts if text is not None)
 
 
+@settings(deadline=None)
 @given(JSON | st.builds(lambda embedded, total: {"_embedded": embedded, "total_items": total}, VALUES, VALUES))
 def test_a_page_is_read_or_rejected(payload: object) -> None:
     try:

@@ -174,7 +174,7 @@ def test_an_exception_is_type_message_and_frames_with_what_caused_it() -> None:
     stream = configured()
     try:
         try:
-            raise KeyError("size")  # noqa: TRY301
+            raise KeyError("size")
         except KeyError as error:
             error.add_note("while reading page 3")
             raise ConfigError("the listing is odd") from error
@@ -206,7 +206,7 @@ def test_a_suppressed_cause_is_not_told() -> None:
     stream = configured()
     try:
         try:
-            raise OSError("hidden")  # noqa: TRY301
+            raise OSError("hidden")
         except OSError:
             raise ConfigError("shown") from None
     except ConfigError as error:

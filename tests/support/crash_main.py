@@ -1,0 +1,87 @@
+"""The process that dies: a real pass of the real application, with a tripwire in its ports.
+
+`python -m tests.support.crash_main ORDER.json` runs one pass. Without an argument orders are read from standard input,
+one to a line, and each is run in a process of its own, forked before any client, thread or event loop exists: that
+saves the seconds of importing everything, and a killed child takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import traceback
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from archiver.app import new_run_id, open_app
+from archiver.core.lifecycle import ARCHIVED
+from archiver.passes import Pass
+from archiver.settings import load
+from tests.support.crash_wire import Moment, Point, Tripwire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One pass to run. The journal is the file that every step is written to."""
+
+    config: str
+    now: str  # the clock stands still at this moment
+    journal: str
+    command: str = "sync"
+    point: tuple[str, Moment, int] | None = None
+
+    def text(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+
+async def run(order: Order) -> int:
+    """Run one pass; returns its exit code, if it lives."""
+    moment = datetime.fromisoformat(order.now)
+    journal = os.open(order.journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    async with open_app(load(Path(order.config), {}), lambda: moment) as app:
+        watched = Tripwire(None if order.point is None else Point(*order.point), journal).watch(app)
+        done = Pass(app=watched, run=new_run_id())
+        if order.command == "sync":
+            return await done.sync()
+        return await done.verify({name: watched.reads.entries(name, ARCHIVED) for name in watched.sources})
+
+
+def carry_out(text: str) -> int:
+    """Run an order in this process."""
+    order = Order(**json.loads(text))
+    log = os.open(order.journal + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, sys.stdout.fileno())
+    os.dup2(log, sys.stderr.fileno())
+    return asyncio.run(run(order))
+
+
+def carry_out_forked(text: str) -> int:
+    """Run an order in a process of its own; returns its exit code, or minus the signal that killed it."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = carry_out(text)
+        except BaseException:  # noqa: BLE001 - nothing may come back into the parent's loop
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main() -> None:
+    """Carry out one order, or all that come."""
+    if len(sys.argv) > 1:
+        sys.exit(carry_out(Path(sys.argv[1]).read_text()))
+    gc.freeze()
+    for line in sys.stdin:
+        print(carry_out_forked(line), flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()

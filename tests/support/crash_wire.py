@@ -1,0 +1,135 @@
+"""A tripwire in the ports: it writes down every call of a pass, and at one of them kills its own process."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar, cast
+
+from structlog.contextvars import get_contextvars
+
+from archiver.adapters.catalogue import Catalogue
+from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.object_store import Bucket
+from archiver.adapters.recordings_api import RecordingsApi
+from archiver.app import App
+from archiver.core.model import State
+from archiver.stages.ports import AudioStream
+
+T = TypeVar("T")
+Moment = Literal["before", "after"]
+ANY = "any step"
+KINDS = {".mp3": "audio", ".json": "sidecar"}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The `count`-th time that a pass is just before, or just after, a step. ANY: whatever step it is."""
+
+    step: str
+    moment: Moment
+    count: int = 1
+
+    def __str__(self) -> str:
+        """For the names of tests."""
+        return f"{self.moment} {self.step}" + (f" #{self.count}" if self.count > 1 else "")
+
+
+class Tripwire:
+    """Writes what is reached to a file descriptor, at once, and dies at `point`."""
+
+    def __init__(self, point: Point | None, journal: int) -> None:
+        """Without a point it only writes."""
+        self._point, self._journal, self._seen = point, journal, 0
+
+    def reach(self, step: str, moment: Moment) -> None:
+        """Note a call that begins or has ended; maybe never return."""
+        os.write(self._journal, f"{moment} {step}\n".encode())
+        point = self._point
+        if point is None or moment != point.moment or point.step not in {ANY, step}:
+            return
+        self._seen += 1
+        if self._seen == point.count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def around(self, step: str, work: Awaitable[T]) -> T:
+        """Await something that counts as one step. An error is an answer, too."""
+        self.reach(step, "before")
+        try:
+            return await work
+        finally:
+            self.reach(step, "after")
+
+    async def through(self, port: str, method: str, source: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Pass an iterator on; asking for the next item is a step."""
+        while True:
+            try:
+                item = await self.around(step_of(port, method), anext(source))
+            except StopAsyncIteration:
+                return
+            yield item
+
+    @asynccontextmanager
+    async def within(self, step: str, context: AbstractAsyncContextManager[object]) -> AsyncIterator[object]:
+        """Pass a context on; entering and leaving are steps."""
+        self.reach(step, "before")
+        try:
+            async with context as inside:
+                self.reach(step, "after")
+                yield self._inside(inside)
+                self.reach(f"{step}, leaving", "before")
+        finally:
+            self.reach(f"{step}, leaving", "after")
+
+    def _inside(self, thing: object) -> object:
+        if isinstance(thing, AudioStream):
+            return replace(thing, chunks=self.through("body", "next", thing.chunks))
+        return Watched(self, "upload", thing)
+
+    def watch(self, app: App) -> App:
+        """Put the wire into every port of an application."""
+        return replace(
+            app,
+            catalogue=cast("Catalogue", Watched(self, "catalogue", app.catalogue)),
+            reads=cast("Reads", Watched(self, "reads", app.reads)),
+            store=cast("Bucket", Watched(self, "store", app.store)),
+            sources={
+                name: cast("RecordingsApi", Watched(self, "source", source)) for name, source in app.sources.items()
+            },
+        )
+
+
+class Watched:
+    """One port, transparent: whatever is called goes to the real one, past the wire."""
+
+    def __init__(self, wire: Tripwire, port: str, inner: object) -> None:
+        """`port` is its name in steps."""
+        self._wire, self._port, self._inner = wire, port, inner
+
+    def __getattr__(self, method: str) -> object:
+        """Hand out the real attribute, methods wrapped."""
+        target = getattr(self._inner, method)
+        if not callable(target):
+            return target
+
+        def call(*args: object, **kwargs: object) -> object:
+            result, step = target(*args, **kwargs), step_of(self._port, method, *args)
+            if inspect.iscoroutine(result):
+                return self._wire.around(step, result)
+            if isinstance(result, AbstractAsyncContextManager):
+                return self._wire.within(step, result)
+            return self._wire.through(self._port, method, cast("AsyncIterator[object]", result))
+
+        return call
+
+
+def step_of(port: str, method: str, *args: object) -> str:
+    """Name a step: the stage that runs, the call, and which of several uses of that call it is."""
+    stage = get_contextvars().get("stage", "pass")
+    uses = [str(arg) for arg in args if isinstance(arg, State)]
+    uses += [kind for arg in args for end, kind in KINDS.items() if str(arg).endswith(end)]
+    return " ".join([str(stage), f"{port}.{method}", *uses[:1]])
