@@ -120,12 +120,12 @@ class Pass:
         if not wanted:
             return
         check_mode(self.app.policies.deletion)
-        accounts = {item.account for item in wanted}
+        accounts = {self.app.account(item.account).name for item in wanted}
         at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
         check_caps(wanted, at_source, self.app.policies.deletion)
         for name in sorted(accounts):
             mine = [item for item in wanted if item.account == name]
-            context = self._context(self.app.account(name).name)
+            context = self._context(name)
             purge = self._purge(context)
             with structlog.contextvars.bound_contextvars(account=name):
                 await self._stage(context, "purge", partial(purge.run, mine))
@@ -152,8 +152,10 @@ class Pass:
         report = context.report
         report.stopped = report.stopped or f"{stage}: {error}"
         report.exit_code = max(report.exit_code, error.exit_code)
-        event = "stage_busy" if isinstance(error, AccountBusy) else "stage_stopped"
-        log.error(event, stage=stage, kind=type(error).__name__, reason=str(error), hint=error.hint)
+        if isinstance(error, AccountBusy):
+            log.warning("stage_busy", stage=stage, reason=str(error))
+        else:
+            log.error("stage_stopped", stage=stage, kind=type(error).__name__, reason=str(error), hint=error.hint)
 
     @asynccontextmanager
     async def _recorded(self, command: str) -> AsyncIterator[Callable[[int], int]]:

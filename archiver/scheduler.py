@@ -20,6 +20,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 BY_SIGNAL = 128  # the shell's convention for exit codes: plus the signal's number
+INTERRUPTED = 130  # a command that was asked to stop before it was done
 FIRST_WAIT = 2.0  # seconds before a neighbour out of reach is asked again; doubling
 LONGEST_WAIT = 300.0
 OUT_OF_REACH = 5  # the exit code of a pass that met a neighbour out of reach

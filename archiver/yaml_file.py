@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, ClassVar
 
 import yaml
 
@@ -15,12 +16,21 @@ _TEXT_TAG = "tag:yaml.org,2002:str"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 class _Refused(yaml.MarkedYAMLError):
     """YAML that is well formed, but not what a configuration may say; its problem is safe to show."""
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader with two rules more, checked before merge keys (`<<`) are resolved."""
+    """SafeLoader with two rules more, checked before merge keys (`<<`) are resolved, and plainer numbers."""
+
+    # YAML 1.1 reads 0123 as octal and 15:30 as sixty-based; an account id or a time must stay what was written
+    yaml_implicit_resolvers: ClassVar = {
+        first: [rule for rule in rules if rule[0] not in _NUMBERS]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:  # the stubs' type
         node = super().compose_mapping_node(anchor)
@@ -43,6 +53,10 @@ class _StrictLoader(yaml.SafeLoader):
         except (ValueError, OverflowError):  # 2024-02-31 looks like a date and is none
             problem = "this looks like a date or a number, but is none: put it in quotes if it is meant as text"
             raise _Refused(None, None, problem, node.start_mark) from None
+
+
+_StrictLoader.add_implicit_resolver(_NUMBERS[0], re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+_StrictLoader.add_implicit_resolver(_NUMBERS[1], re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+$"), list("-+0123456789"))
 
 
 def load_yaml(path: Path) -> object:

@@ -14,9 +14,10 @@ LOCK = 0x61726368  # one advisory lock for all migrations of this program
 
 def run(connection: Connection) -> None:
     """Apply what is pending on an open connection, each migration in a transaction of its own."""
-    connection.execute(text("set lock_timeout = '10s'"))
     connection.execute(text("set statement_timeout = '15min'"))
     connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+    # only from here on: another process may need longer than that for its migrations
+    connection.execute(text("set lock_timeout = '10s'"))
     connection.commit()
     try:
         context.configure(
@@ -27,6 +28,7 @@ def run(connection: Connection) -> None:
     finally:
         connection.rollback()
         connection.execute(text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        connection.execute(text("reset lock_timeout; reset statement_timeout"))
         connection.commit()
 
 

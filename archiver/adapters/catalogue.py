@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import (
     CTE,
     JSON,
+    Boolean,
     Column,
     ColumnElement,
     Insert,
@@ -16,7 +17,9 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     null,
+    or_,
     select,
     text,
     update,
@@ -72,11 +75,15 @@ class Catalogue:
         self.engine = engine
 
     async def open_account(self, account: str, start_from: datetime) -> Progress:
-        """Make sure that the account has its row. An earlier `start_from` than before begins the listing anew."""
+        """Make sure that the account has its row.
+
+        The listing begins anew where it could not be joined to what was listed: `start_from` is earlier than before,
+        or lies beyond the watermark.
+        """
         row = upsert(accounts).values(account=account, listed_from=start_from)
-        widened = accounts.c.listed_from > start_from
+        apart = or_(accounts.c.listed_from > start_from, accounts.c.watermark < start_from - SECOND)
         statement = row.on_conflict_do_update(
-            index_elements=["account"], set_={"listed_from": start_from, "watermark": null()}, where=widened
+            index_elements=["account"], set_={"listed_from": start_from, "watermark": null()}, where=apart
         )
         async with connection(self.engine) as opened:
             await opened.execute(statement)
@@ -110,9 +117,9 @@ class Catalogue:
             index_elements=["account", "kind", "fingerprint"],
             index_where=text("closed_at is null"),
             set_={"seen_at": now, "reason": reason},
-        ).returning(gaps.c.opened_at)
+        ).returning(literal_column("xmax = 0", Boolean))  # an insert, not an update
         async with connection(self.engine) as opened:
-            return bool(await opened.scalar(statement) == now)
+            return bool(await opened.scalar(statement))
 
     async def record_malformed(self, account: str, items: Sequence[Malformed], window: Slice, *, now: datetime) -> int:
         """Keep unreadable items, each as a gap of its own. Returns how many were new."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from alembic import command
@@ -13,12 +13,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from archiver.errors import AccountBusy, ArchiverError, SchemaError, StopDaemon, Unreachable
 
 #: A process that vanished with its machine must not hold its locks for two hours (the kernel's default).
 KEEPALIVE = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
+LOCK_ID = "hashtextextended(:name, 0)"
 UNREACHABLE = re.compile(r"08...|57P0[123]|53300|25006")  # connection, shutdown, too many clients, read-only standby
 
 
@@ -39,6 +41,8 @@ def translate(error: SQLAlchemyError) -> ArchiverError:
     """Turn a database error into ours. Only SQLSTATE and constraint name are kept: details hold row values."""
     original = getattr(error, "orig", None)
     state = getattr(original, "sqlstate", None) or ""
+    if isinstance(error, PoolTimeout):
+        return Unreachable("no database connection became free in time", hint="raise database.pool_size")
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or UNREACHABLE.fullmatch(state) or (isinstance(error, OperationalError | InterfaceError) and not state):
         return Unreachable("the database is out of reach", hint="is it running, and is database.url right?")
@@ -77,19 +81,29 @@ async def exclusive(engine: AsyncEngine, account: str, stage: str) -> AsyncItera
 
     The lock belongs to a database session, so a killed process frees it at once; nothing has to time out.
     """
-    name = f"archiver/{account}/{stage}"
-    async with translated(), engine.connect() as held:
-        await held.execution_options(isolation_level="AUTOCOMMIT")
-        await held.execute(text(KEEPALIVE))
-        got = await held.scalar(text("select pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+    lock = {"name": f"archiver/{account}/{stage}"}
+    async with AsyncExitStack() as stack:
+        async with translated():
+            held = await stack.enter_async_context(engine.connect())
+            await held.execution_options(isolation_level="AUTOCOMMIT")
+            await held.execute(text(KEEPALIVE))
+            got = await held.scalar(text(f"select pg_try_advisory_lock({LOCK_ID})"), lock)
         if not got:
             msg = f"another archiver works on {stage} of account {account!r}"
             raise AccountBusy(msg, hint="wait for it to end, or stop the other process")
-        try:
-            yield
-        finally:
-            # a closed session frees its locks as well: never hand this one back to the pool still locked
-            await held.invalidate()
+        stack.push_async_callback(_release, held, lock)
+        yield
+
+
+async def _release(held: AsyncConnection, lock: Mapping[str, str]) -> None:
+    """Free the lock, whatever has become of its session."""
+    try:
+        # closing the session alone would free it a moment later: who asks next must not find it taken
+        with suppress(SQLAlchemyError):
+            await held.execute(text(f"select pg_advisory_unlock({LOCK_ID})"), lock)
+    finally:
+        # never hand this session back to the pool: it may still be locked
+        await held.invalidate()
 
 
 def migrations_folder() -> Path:

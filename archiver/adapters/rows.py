@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Row
 
-from archiver.core.model import Entry, Fixity, Recording, State, require_aware
+from archiver.core.model import Entry, Fixity, Recording, State
 
 
 def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
@@ -15,7 +15,7 @@ def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
     return Entry(
         recording=to_recording(row),
         state=State(row.state),
-        listed_at=require_aware(row.listed_at),
+        listed_at=row.listed_at,
         key=row.key,
         fixity=None if row.sha256 is None else Fixity(sha256=row.sha256, size=row.size),
         size_disagrees=row.size_disagrees,
@@ -33,8 +33,8 @@ def to_recording(row: Row[*tuple[object, ...]]) -> Recording:
     return Recording(
         account=row.account,
         id=row.recording_id,
-        start=require_aware(row.call_start),
-        end=None if row.call_end is None else require_aware(row.call_end),
+        start=row.call_start,
+        end=row.call_end,
         duration_ms=row.duration_ms,
         size=row.size_listed,
         call_id=row.call_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -9,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Dialect,
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
@@ -19,11 +22,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from archiver.core.model import State
+from archiver.core.model import State, require_aware
 
 metadata = MetaData(
     naming_convention={
@@ -35,7 +39,24 @@ metadata = MetaData(
 )
 
 state_type = Enum(State, name="recording_state", values_callable=lambda states: [state.value for state in states])
-moment = DateTime(timezone=True)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time; comes back in UTC, whatever time zone the server is set to."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - theirs
+        """Refuse a naive one: the server would read it in its own time zone. Raises ValueError."""
+        return None if value is None else require_aware(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - theirs
+        """Give the same moment in UTC."""
+        return None if value is None else require_aware(value)
+
+
+moment = Moment()
 
 accounts = Table(
     "accounts",

@@ -14,7 +14,7 @@ from archiver.cli.summary import show_pass, show_plan
 from archiver.core.plan import digest_of, parse, render
 from archiver.errors import ConfigError, SafetyLimit
 from archiver.passes import Pass
-from archiver.scheduler import Interrupt
+from archiver.scheduler import INTERRUPTED, Interrupt
 from archiver.settings import Settings
 
 
@@ -87,7 +87,7 @@ async def _apply(settings: Settings, path: Path, *, as_json: bool) -> int:
             print_json({"run": work.run, "exit_code": code, "planned": len(given.items), "accounts": counts})
         else:
             show_pass(work, await app.reads.open_gaps(limit=20), await app.reads.count_gaps())
-        return 130 if code is None else code
+        return INTERRUPTED if code is None or interrupt.stopping() else code
 
 
 def read_plan(path: Path) -> str:

@@ -75,9 +75,8 @@ def _show_accounts(accounts: list[AccountStatus]) -> None:
         out.print("Nothing was archived yet. Begin with: archiver sync")
     for one in accounts:
         lag = None if one.watermark is None else now() - one.watermark
-        out.print(
-            f"[bold]{one.account}[/]  {size(one.bytes)} archived; listed up to {moment(one.watermark)} (lag {span(lag)})"
-        )
+        listed = f"listed up to {moment(one.watermark)} (lag {span(lag)})"
+        out.print(f"[bold]{one.account}[/]  {size(one.bytes)} archived; {listed}")
         counts = [f"{state} {one.counts[state]}" for state in Stage if state in one.counts]
         out.print("  " + (", ".join(counts) or "no recordings"))
         if one.oldest_pending is not None:

@@ -18,7 +18,7 @@ from archiver.core.model import Entry
 from archiver.core.model import State as Stage
 from archiver.errors import ConfigError
 from archiver.passes import Pass
-from archiver.scheduler import Daemon, Interrupt, patiently
+from archiver.scheduler import INTERRUPTED, Daemon, Interrupt, patiently
 from archiver.settings import Settings
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ async def _once(settings: Settings, *, as_json: bool) -> int:
             print_json({"run": work.run, "exit_code": code, "accounts": counts, "gaps": gaps})
         else:
             show_pass(work, gaps, await app.reads.count_gaps())
-        return 130 if code is None else code
+        return INTERRUPTED if code is None or interrupt.stopping() else code
 
 
 def verify(
@@ -103,7 +103,7 @@ async def _verify(settings: Settings, ids: list[str], *, everything: bool, as_js
                 err.print(f"{name}: {report.verified} good, {report.quarantined} bad")
                 for recording, reason in report.named.items():
                     err.print(f"  {recording}: {reason}")
-        return 130 if code is None else code
+        return INTERRUPTED if code is None or interrupt.stopping() else code
 
 
 async def _chosen(app: App, ids: list[str], *, everything: bool) -> Mapping[str, AsyncIterator[Entry]]:

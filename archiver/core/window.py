@@ -63,6 +63,7 @@ class Walk:
     fresh: list[int] = field(default_factory=list)  # new items on each asked page
     total: int | None = None  # the last page's claim
     total_pages: int | None = None
+    full: bool = False  # whether the last page held as many items as a page holds
 
     def add(self, number: int, page: Page) -> None:
         """Take in the answer to page `number`."""
@@ -73,11 +74,18 @@ class Walk:
         self.fresh.append(len(self.seen) - before)
         self.total = page.total_items
         self.total_pages = page.total_pages
+        fits = min(page.size or self.page_size, self.page_size)
+        self.full = len(page.recordings) + len(page.malformed) >= fits
 
     @property
     def total_known(self) -> bool:
         """False where the total is absent, or says zero beside items (as the vendor's own example does)."""
         return self.total is not None and (self.total > 0 or not self.seen)
+
+    @property
+    def reached(self) -> bool:
+        """Whether as many items were listed as the total claims; an empty listing has nothing to reach."""
+        return self.total_known and 0 < len(self.seen) == self.total
 
     @property
     def short(self) -> int:
@@ -109,7 +117,7 @@ def next_page(walk: Walk) -> int | None:
     """
     if not walk.asked:
         return 1 if walk.base is None else walk.base
-    if walk.total_known and 0 < len(walk.seen) == walk.total:
+    if walk.reached and not walk.full:  # behind a full page there may be more than the total admits
         return None
     probing = walk.asked[-1] == 0 and len(walk.asked) > 1  # page 0 was asked last, to learn the base
     # where pages count from 1, page 0 may be the first one as well: then page 1 repeats it and is not the end

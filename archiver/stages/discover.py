@@ -78,10 +78,11 @@ class Discover:
         try:
             return await self.source.list_page(part, page=number, page_size=self.page_size)
         except (SkipItem, StopStage) as error:
-            if number != 0 or not walk.asked or isinstance(error, Unreachable):
+            # refusing page 0, or a page behind the last, is an answer too: there is nothing on it
+            beyond = (number == 0 and walk.asked) or walk.reached
+            if not beyond or isinstance(error, Unreachable):
                 raise
-            # a server that counts from 1 may refuse page 0: that, too, is an answer
-            return Page(recordings=(), malformed=(), number=0, size=None, total_items=walk.total, total_pages=None)
+            return Page(recordings=(), malformed=(), number=number, size=None, total_items=walk.total, total_pages=None)
 
     async def _commit(self, part: Slice, page: Page) -> None:
         context = self.context

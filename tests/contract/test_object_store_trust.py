@@ -28,6 +28,16 @@ async def test_vouched_checksum_is_taken_without_reading(vault: StrictVault) -> 
     assert [line.split()[0] for line in vault.state.requests] == ["HEAD"]
 
 
+@pytest.mark.parametrize("lack", ["checks", "returns"])
+async def test_a_store_vouches_only_if_it_both_checks_and_tells(vault: StrictVault, lack: str) -> None:
+    assert (await vault.bucket.probe()).checks_sha256
+    setattr(vault.state, lack, False)
+    assert not (await vault.bucket.probe()).checks_sha256
+    vault.state.objects[vault.name, "one.mp3"].body = SOME_BODY[::-1]
+    found = hashlib.sha256(SOME_BODY[::-1]).hexdigest()
+    assert (await vault.bucket.stored_fixity("one.mp3")).sha256 == found
+
+
 async def test_checksum_of_parts_is_not_compared_but_read_back(vault: StrictVault) -> None:
     await vault.upload("new.mp3", bytes(PART_SIZE))
     assert vault.state.objects[vault.name, "new.mp3"].checksum.endswith("-1")

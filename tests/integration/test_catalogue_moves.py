@@ -103,7 +103,7 @@ async def test_claimers_at_once_share_the_work_and_never_a_recording(
     assert sorted(taken) == sorted(identities)
     assert {(entry.state, entry.attempts) for batch in batches for entry in batch} == {(State.TRANSFERRING, 1)}
     owners = await query(engine, "select recording_id, claimed_by from recordings")
-    assert dict(owners) == {
+    assert {str(identity): owner for identity, owner in owners} == {
         entry.id: f"run-{n}" for n, batch_list in enumerate(rounds) for batch in batch_list for entry in batch
     }
     assert await query(engine, "select count(*) from history where after = 'transferring'") == [(80,)]

@@ -21,11 +21,11 @@ PAGE_FAULTS = 200  # requests: more for one stretch of listing is no longer boun
     ("base", "zero"), [(0, PageZero.CLAMP), (1, PageZero.CLAMP), (1, PageZero.REFUSE)], ids=["0", "1", "1 refusing 0"]
 )
 async def test_every_page_is_read_whatever_the_first_is_called(
-    world: MakeWorld, base: int, zero: PageZero, totals: Totals
+    strict_world: MakeWorld, base: int, zero: PageZero, totals: Totals
 ) -> None:
     """Pages from 0 or 1, with totals or without: all is archived, links with their wrong path are never followed."""
     behaviour = Behaviour(page_base=base, page_zero=zero, totals=totals)
-    here = await world(Account(recordings=calls(12, days=1)), behaviour=behaviour, sync={"page_size": 5})
+    here = await strict_world(Account(recordings=calls(12, days=1)), behaviour=behaviour, sync={"page_size": 5})
 
     await here.sync()
 
@@ -39,10 +39,10 @@ async def test_every_page_is_read_whatever_the_first_is_called(
 @pytest.mark.parametrize("totals", [Totals.TRUE, Totals.ABSENT])
 @pytest.mark.parametrize(("base", "recorded"), [(0, 1), (1, 0)])
 async def test_a_wrong_page_base_on_record_is_found_out(
-    world: MakeWorld, base: int, recorded: int, totals: Totals
+    strict_world: MakeWorld, base: int, recorded: int, totals: Totals
 ) -> None:
     """A source may change its mind about the first page. Only without totals a first page 0 cannot be noticed."""
-    here = await world(Account(), behaviour=Behaviour(page_base=recorded, totals=totals), sync={"page_size": 5})
+    here = await strict_world(Account(), behaviour=Behaviour(page_base=recorded, totals=totals), sync={"page_size": 5})
     here.simulator.put(calls(1, days=2)[0])
     await here.sync()
     here.simulator.behaviour = Behaviour(page_base=base, totals=totals)
@@ -58,8 +58,8 @@ async def test_a_wrong_page_base_on_record_is_found_out(
     assert len(await here.entries()) == 13
 
 
-async def test_a_capped_page_size_is_noticed(world: MakeWorld) -> None:
-    here = await world(
+async def test_a_capped_page_size_is_noticed(strict_world: MakeWorld) -> None:
+    here = await strict_world(
         Account(recordings=calls(10, days=1)), behaviour=Behaviour(page_size_cap=3), sync={"page_size": 100}
     )
     await here.sync()
@@ -67,18 +67,18 @@ async def test_a_capped_page_size_is_noticed(world: MakeWorld) -> None:
     assert here.exit_code == 0
 
 
-async def test_many_recordings_in_one_second_are_all_found(world: MakeWorld) -> None:
+async def test_many_recordings_in_one_second_are_all_found(strict_world: MakeWorld) -> None:
     """Equal starts over many pages."""
-    here = await world(Account(recordings=calls(30, days=1, apart=0)), sync={"page_size": 7})
+    here = await strict_world(Account(recordings=calls(30, days=1, apart=0)), sync={"page_size": 7})
     await here.sync()
     assert len(await here.audio()) == 30
     assert here.exit_code == 0
 
 
 @pytest.mark.parametrize("wrong_by", [3, -3])
-async def test_totals_that_lie_cost_a_bounded_number_of_requests(world: MakeWorld, wrong_by: int) -> None:
+async def test_totals_that_lie_cost_a_bounded_number_of_requests(strict_world: MakeWorld, wrong_by: int) -> None:
     """Everything listed is archived; what cannot be proved is said, and no splitting goes on for ever."""
-    here = await world(Account(recordings=calls(9, days=0.2)), behaviour=Behaviour(totals_off_by=wrong_by))
+    here = await strict_world(Account(recordings=calls(9, days=0.2)), behaviour=Behaviour(totals_off_by=wrong_by))
     here.section("accounts")["start_from"] = (NOON - timedelta(days=1)).isoformat()
 
     with capture_logs() as logs:
@@ -93,8 +93,8 @@ async def test_totals_that_lie_cost_a_bounded_number_of_requests(world: MakeWorl
         assert here.exit_code == 3
 
 
-async def test_a_gap_in_the_listing_closes_when_it_is_proved_whole(world: MakeWorld) -> None:
-    here = await world(Account(recordings=calls(4, days=0.2)), behaviour=Behaviour(totals_off_by=2))
+async def test_a_gap_in_the_listing_closes_when_it_is_proved_whole(strict_world: MakeWorld) -> None:
+    here = await strict_world(Account(recordings=calls(4, days=0.2)), behaviour=Behaviour(totals_off_by=2))
     here.section("accounts")["start_from"] = (NOON - timedelta(hours=6)).isoformat()
     await here.sync()
     assert set(await here.gaps()) == {"unlisted"}
@@ -108,11 +108,11 @@ async def test_a_gap_in_the_listing_closes_when_it_is_proved_whole(world: MakeWo
 
 @pytest.mark.parametrize("totals", [Totals.TRUE, Totals.ABSENT])
 @pytest.mark.parametrize("endless", [Endless.REPEATING, Endless.CHANGING])
-async def test_a_listing_without_end_is_left(world: MakeWorld, endless: Endless, totals: Totals) -> None:
+async def test_a_listing_without_end_is_left(strict_world: MakeWorld, endless: Endless, totals: Totals) -> None:
     """Pages that repeat cost nothing; pages that invent end on the gap list, and what is real is archived."""
     recordings = calls(3, days=0.0006, apart=1)  # the last minute
     behaviour = Behaviour(endless=endless, totals=totals)
-    here = await world(Account(recordings=recordings), behaviour=behaviour, sync={"page_size": 2})
+    here = await strict_world(Account(recordings=recordings), behaviour=behaviour, sync={"page_size": 2})
     here.section("accounts")["start_from"] = recordings[0].start.isoformat()
     here.clock.now = recordings[-1].start
 
@@ -126,9 +126,9 @@ async def test_a_listing_without_end_is_left(world: MakeWorld, endless: Endless,
     assert here.exit_code == (3 if invented else 0)
 
 
-async def test_a_total_far_too_low_hides_nothing_silently(world: MakeWorld) -> None:
+async def test_a_total_far_too_low_hides_nothing_silently(strict_world: MakeWorld) -> None:
     """More recordings in one second than the total admits: listed, or on the gap list."""
-    here = await world(
+    here = await strict_world(
         Account(recordings=calls(60, days=1, apart=0)), behaviour=Behaviour(totals_off_by=-55), sync={"page_size": 5}
     )
     await here.sync()
@@ -136,17 +136,19 @@ async def test_a_total_far_too_low_hides_nothing_silently(world: MakeWorld) -> N
     assert missing == 0 or "unlisted" in await here.gaps()
 
 
-async def test_a_source_that_ignores_the_window_is_read_all_the_same(world: MakeWorld) -> None:
-    here = await world(Account(recordings=calls(6, days=50, apart=86_400)), behaviour=Behaviour(ignore_window=True))
+async def test_a_source_that_ignores_the_window_is_read_all_the_same(strict_world: MakeWorld) -> None:
+    here = await strict_world(
+        Account(recordings=calls(6, days=50, apart=86_400)), behaviour=Behaviour(ignore_window=True)
+    )
     await here.sync()
     assert len(await here.audio()) == 6
     assert here.exit_code == 0
 
 
-async def test_a_recording_published_late_is_found_by_the_lookback(world: MakeWorld) -> None:
+async def test_a_recording_published_late_is_found_by_the_lookback(strict_world: MakeWorld) -> None:
     """It lies behind the watermark when it appears."""
     early, late = calls(2, days=0.2)
-    here = await world(Account(recordings=(early, replace(late, published_at=NOON + timedelta(hours=30)))))
+    here = await strict_world(Account(recordings=(early, replace(late, published_at=NOON + timedelta(hours=30)))))
     await here.sync()
     assert set(await here.states()) == {"1"}
     watermark = (await here.query("select watermark from accounts"))[0][0]
@@ -159,9 +161,9 @@ async def test_a_recording_published_late_is_found_by_the_lookback(world: MakeWo
     assert here.exit_code == 0
 
 
-async def test_a_recording_deleted_between_listing_and_download_is_a_named_gap(world: MakeWorld) -> None:
+async def test_a_recording_deleted_between_listing_and_download_is_a_named_gap(strict_world: MakeWorld) -> None:
     gone, kept = calls(2)
-    here = await world(
+    here = await strict_world(
         Account(recordings=(gone, kept), faults=(Fault(on=Operation.AUDIO, do=Status(404), recording=1),))
     )
     await here.sync()
@@ -171,9 +173,9 @@ async def test_a_recording_deleted_between_listing_and_download_is_a_named_gap(w
     assert here.exit_code == 3
 
 
-async def test_an_earlier_start_is_listed_from_there(world: MakeWorld) -> None:
+async def test_an_earlier_start_is_listed_from_there(strict_world: MakeWorld) -> None:
     """Changing start_from to an earlier day lists what lies before the watermark, however long ago."""
-    here = await world(Account(recordings=calls(4, days=50, apart=10 * 86_400)))
+    here = await strict_world(Account(recordings=calls(4, days=50, apart=10 * 86_400)))
     here.section("accounts")["start_from"] = (NOON - timedelta(days=15)).isoformat()
     await here.sync()
     assert len(await here.entries()) == 1
@@ -182,9 +184,9 @@ async def test_an_earlier_start_is_listed_from_there(world: MakeWorld) -> None:
     assert len(await here.audio()) == 4
 
 
-async def test_a_quiet_account_costs_few_requests(world: MakeWorld) -> None:
+async def test_a_quiet_account_costs_few_requests(strict_world: MakeWorld) -> None:
     """Two months without a call, and then a pass that has nothing new to find."""
-    here = await world(Account())
+    here = await strict_world(Account())
     await here.sync()
     assert here.simulator.requests.counts[Operation.LIST] <= 14
     before = here.simulator.requests.counts[Operation.LIST]

@@ -35,8 +35,6 @@ from tests.support.fake_time import FakeTime
 from tests.support.simulator import StartSimulator
 from tests.support.source import Source, open_source
 
-pytest_plugins = ("tests.support.simulator",)
-
 JANUARY = Slice(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 31, tzinfo=UTC))
 ACCOUNT = ordinary(30)
 SOME = ACCOUNT.recordings[3]

@@ -22,8 +22,6 @@ from tests.support.simulator import StartSimulator
 from tests.support.source import serving
 from tests.support.token_rows import Rows, vault_of
 
-pytest_plugins = ("tests.support.simulator",)
-
 
 @asynccontextmanager
 async def endpoint_of(service: Simulator, **changes: str) -> AsyncIterator[TokenEndpoint]:

@@ -49,6 +49,8 @@ class StrictStore:
     uploads: dict[str, dict[int, Stored]] = field(default_factory=dict)
     targets: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()  # methods that the key has no right to
+    checks: bool = True  # off: keeps whatever checksum it is told
+    returns: bool = True  # off: checks, but does not tell later
     fault: Fault | None = None
     requests: list[str] = field(default_factory=list)
     port: int = 0
@@ -70,6 +72,7 @@ class StrictStore:
     def heal(self) -> None:
         """Forget everything that a test has left: faults, objects, uploads."""
         self.fault, self.denied = None, frozenset()
+        self.checks = self.returns = True
         for kept in (self.requests, self.buckets, self.objects, self.uploads, self.targets):
             kept.clear()
 
@@ -148,7 +151,7 @@ class StrictStore:
 
     def _put(self, request: web.Request, where: tuple[str, str], body: bytes) -> web.Response:
         claimed = request.headers.get("x-amz-checksum-sha256", "")
-        if claimed and claimed != _sha256(body):
+        if self.checks and claimed and claimed != _sha256(body):
             return _error(400, "BadDigest")
         if request.headers.get("If-None-Match") == "*" and where in self.objects:
             return _error(412, "PreconditionFailed")
@@ -161,7 +164,7 @@ class StrictStore:
         if stored is None:
             return _error(404, "NoSuchKey")
         headers = {"ETag": stored.etag, "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
-        if stored.checksum and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        if self.returns and stored.checksum and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
             headers |= {"x-amz-checksum-sha256": stored.checksum, "x-amz-checksum-type": stored.checksum_type}
         response = web.StreamResponse(headers=headers)
         response.content_type = stored.content_type or "application/octet-stream"

@@ -18,7 +18,6 @@ class Rows:
     def __init__(self) -> None:
         self.rows: dict[str, tuple[str, bytes]] = {}
         self.broken = 0
-        self.saved = asyncio.Event()
         self.gate: asyncio.Event | None = None
 
     async def load_token(self, account: str) -> tuple[str, bytes] | None:
@@ -31,7 +30,6 @@ class Rows:
             self.broken -= 1
             raise errors.Transient("the database is away")
         self.rows[account] = (fingerprint, ciphertext)
-        self.saved.set()
 
 
 def vault_of(rows: Rows, configured: str = "sim-refresh-0", *keys: str) -> TokenVault:

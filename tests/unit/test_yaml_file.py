@@ -112,3 +112,10 @@ def test_pydantic_s_errors_become_paths_of_the_file(data: object, expected: dict
     assert list(found) == list(expected)
     assert all(message in (None, found[path]) for path, message in expected.items())
     assert "secret" not in str(found)
+
+
+def test_numbers_are_read_as_they_are_written() -> None:
+    """Leading zeros, times and underscores stay text: YAML 1.1 would make 83 of 0123 and 930 of 15:30."""
+    read = parse_yaml("[0123, 15:30, 1_000, 12, -3, 2.5, 0]", "here")
+
+    assert read == ["0123", "15:30", "1_000", 12, -3, 2.5, 0]

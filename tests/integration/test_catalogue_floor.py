@@ -1,0 +1,117 @@
+"""What the database itself refuses, whatever the code does: rows that claim too much, and changes of the history."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg.errors import CheckViolation, ForeignKeyViolation, RestrictViolation
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from archiver.adapters.catalogue import Catalogue
+from archiver.adapters.tables import accounts, gaps, recordings
+from archiver.core.model import State
+from archiver.errors import StopDaemon
+from tests.support.rows import execute, listed, mark, plant, planted, recording, snapshot
+
+ARCHIVED = (State.STORED, State.VERIFIED, State.PURGING, State.PURGED)
+BREACHES = [
+    *((state, f"{column} = null", "recordings_archived_is_known") for state in ARCHIVED
+      for column in ("key", "sha256", "size", "stored_at")),
+    *((state, "verified_at = null", "recordings_verified_is_dated") for state in ARCHIVED[1:]),
+    (State.PURGED, "purged_at = null", "recordings_purged_is_dated"),
+    (State.PURGING, "size_disagrees = true", "recordings_doubtful_is_not_purged"),
+    (State.TRANSFERRING, "claimed_by = null", "recordings_claim_is_owned"),
+    (State.PURGING, "claimed_by = null", "recordings_claim_is_owned"),
+    (State.VERIFIED, "claimed_by = 'run-1'", "recordings_claim_is_owned"),
+    (State.DISCOVERED, "claimed_by = 'run-1'", "recordings_claim_is_owned"),
+    (State.VERIFIED, "size = 0", "recordings_size_positive"),
+    (State.VERIFIED, "size = -1", "recordings_size_positive"),
+    (State.VERIFIED, "sha256 = ''", "recordings_sha256_hex"),
+    (State.VERIFIED, "sha256 = upper(sha256)", "recordings_sha256_hex"),
+    (State.VERIFIED, "sha256 = left(sha256, 63)", "recordings_sha256_hex"),
+    (State.VERIFIED, "sha256 = sha256 || E'\\n'", "recordings_sha256_hex"),
+]  # fmt: skip
+ELSEWHERE = [
+    ("update accounts set page_base = 2", "accounts_page_base"),
+    (
+        "insert into gaps (account, kind, fingerprint, reason, since, until, opened_at, seen_at)"
+        " values ('acme', 'odd', 'x', 'x', now(), now(), now(), now())",
+        "gaps_kind",
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "change", "constraint"), BREACHES)
+async def test_a_row_cannot_claim_what_it_does_not_show(
+    engine: AsyncEngine, state: State, change: str, constraint: str
+) -> None:
+    await plant(engine, "1", state)
+    undisturbed = await snapshot(engine)
+    with pytest.raises(IntegrityError) as refused:
+        await execute(engine, f"update recordings set {change}")
+    assert isinstance(refused.value.orig, CheckViolation)
+    assert refused.value.orig.diag.constraint_name == constraint
+    assert await snapshot(engine) == undisturbed
+
+
+@pytest.mark.parametrize(("statement", "constraint"), ELSEWHERE)
+async def test_accounts_and_gaps_have_a_floor_too(engine: AsyncEngine, statement: str, constraint: str) -> None:
+    await plant(engine, "1", State.STORED)
+    with pytest.raises(IntegrityError) as refused:
+        await execute(engine, statement)
+    assert isinstance(refused.value.orig, CheckViolation)
+    assert refused.value.orig.diag.constraint_name == constraint
+
+
+def test_every_check_constraint_is_tried_above() -> None:
+    there = {
+        str(constraint.name)
+        for table in (accounts, gaps, recordings)
+        for constraint in table.constraints
+        if constraint.__visit_name__ == "check_constraint"
+    }
+    assert there == {breach[-1] for breach in (*BREACHES, *ELSEWHERE)}
+
+
+async def test_a_breach_by_the_program_itself_is_refused_with_its_history(
+    engine: AsyncEngine, catalogue: Catalogue
+) -> None:
+    """Row and history are one statement: what the floor refuses leaves no trace in the history either."""
+    await listed(catalogue, recording("1"))
+    [entry] = await catalogue.claim("acme", mark(), limit=1)
+    undisturbed = await snapshot(engine)
+    with pytest.raises(StopDaemon, match="recordings_archived_is_known"):
+        await catalogue.advance(entry, State.STORED, mark("stored"), key="acme/1.mp3")
+    assert await snapshot(engine) == undisturbed
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update history set reason = 'nothing happened'",
+        "update history set reason = reason where false",
+        "delete from history",
+        "delete from history where id < 0",
+        "truncate history",
+        "truncate recordings cascade",
+        "insert into history overriding system value select * from history"
+        " on conflict (id) do update set reason = 'nothing happened'",
+    ],
+)
+async def test_the_history_can_only_grow(engine: AsyncEngine, catalogue: Catalogue, statement: str) -> None:
+    entry = await planted(engine, "1", State.STORED)
+    await catalogue.advance(entry, State.VERIFIED, mark("seen"))
+    undisturbed = await snapshot(engine)
+    with pytest.raises(DBAPIError, match="append-only") as refused:
+        await execute(engine, statement)
+    assert isinstance(refused.value.orig, RestrictViolation)
+    assert await snapshot(engine) == undisturbed
+
+
+async def test_a_recording_with_a_history_cannot_be_removed(engine: AsyncEngine, catalogue: Catalogue) -> None:
+    await listed(catalogue, recording("1"))
+    undisturbed = await snapshot(engine)
+    with pytest.raises(IntegrityError) as refused:
+        await execute(engine, "delete from recordings")
+    assert isinstance(refused.value.orig, ForeignKeyViolation)
+    assert await snapshot(engine) == undisturbed
