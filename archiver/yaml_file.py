@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -25,12 +25,6 @@ class _Refused(yaml.MarkedYAMLError):
 
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader with two rules more, checked before merge keys (`<<`) are resolved, and plainer numbers."""
-
-    # YAML 1.1 reads 0123 as octal and 15:30 as sixty-based; an account id or a time must stay what was written
-    yaml_implicit_resolvers: ClassVar = {
-        first: [rule for rule in rules if rule[0] not in _NUMBERS]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
     def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:  # the stubs' type
         node = super().compose_mapping_node(anchor)
@@ -55,6 +49,11 @@ class _StrictLoader(yaml.SafeLoader):
             raise _Refused(None, None, problem, node.start_mark) from None
 
 
+# YAML 1.1 reads 0123 as octal and 15:30 as sixty-based; an account id or a time must stay what was written
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [rule for rule in rules if rule[0] not in _NUMBERS]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _StrictLoader.add_implicit_resolver(_NUMBERS[0], re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
 _StrictLoader.add_implicit_resolver(_NUMBERS[1], re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+$"), list("-+0123456789"))
 

@@ -97,7 +97,7 @@ class Twin:
     steps: tuple[tuple[str, str], ...]
 
 
-TWINS: dict[tuple[str, str], Twin] = {}
+TWINS: dict[tuple[object, ...], Twin] = {}
 
 
 @dataclass(kw_only=True)
@@ -109,14 +109,14 @@ class Experiment:
     forge: Forge
     steps: list[tuple[str, str]] = field(default_factory=list)  # (moment, step) of the last pass
 
-    async def run(self, point: Point | None = None) -> int:
-        """Run one pass; returns its exit code."""
+    async def run(self, point: Point | None = None, *, command: str = "") -> int:
+        """Run one pass, or another command; returns its exit code."""
         journal = self.world.folder / f"journal-{next(_numbers)}"
         order = Order(
             config=str(self.world.write()),
             now=self.world.clock().isoformat(),
             journal=str(journal),
-            command=self.scenario.command,
+            command=command or self.scenario.command,
             point=None if point is None else (point.step, point.moment, point.count),
         )
         code = await asyncio.to_thread(self.forge.carry_out, order)
@@ -135,9 +135,9 @@ class Experiment:
         assert Counter(self.steps)[moment, step] == point.count or point.step == ANY
         await self.check_order()
 
-    async def settle(self) -> None:
-        """Run passes until one after a crash is through."""
-        code = await self.run()
+    async def settle(self, command: str = "") -> None:
+        """Let one pass through."""
+        code = await self.run(command=command)
         assert code in {0, 3}, f"exit code {code}\n{self.log}"
 
     async def _sessions_closed(self) -> None:
@@ -223,14 +223,16 @@ class Lab:
             yield experiment
         shutil.rmtree(folder)
 
-    async def twin(self, scenario: Scenario, store: StoreServer) -> Twin:
-        """The scenario without a crash: its end state and its steps. Computed once for each worker."""
-        if (scenario.name, store.name) not in TWINS:
-            async with self.world(scenario, store) as uncrashed:
-                await uncrashed.settle()
-                steps = tuple(uncrashed.steps)
-                TWINS[scenario.name, store.name] = Twin(await uncrashed.end_state(), steps)
-        return TWINS[scenario.name, store.name]
+    async def twin(self, scenario: Scenario, store: StoreServer, *crashes: Point) -> Twin:
+        """What a scenario comes to, and the steps of its last pass. Computed once for each worker."""
+        name = (scenario.name, store.name, *crashes)
+        if name not in TWINS:
+            async with self.world(scenario, store) as experiment:
+                for point in crashes:
+                    await experiment.crash(point)
+                await experiment.settle()
+                TWINS[name] = Twin(await experiment.end_state(), tuple(experiment.steps))
+        return TWINS[name]
 
     async def survives(self, scenario: Scenario, store: StoreServer, *points: Point) -> None:
         """Crash at each point in turn, then let one pass through: everything is as if nothing had happened."""

@@ -32,7 +32,7 @@ def logged() -> Iterator[tuple[str, str, frozenset[str]]]:
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:
     """Every event of docs/events.md: level and fields."""
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \|", (DOCS / "events.md").read_text(), flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", (DOCS / "events.md").read_text(), flags=re.MULTILINE)
     return {name: (level, frozenset(re.findall(r"`(\w+)`", fields))) for name, level, fields in rows}
 
 

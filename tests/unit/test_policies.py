@@ -105,7 +105,7 @@ def test_the_sample_file_loads_with_deletion_off(tmp_path: Path) -> None:
         ("policies: [{name: a}, {name: a}]", "policies[1].name", "another policy above has the same name"),
         (one("match:"), "policies[0].match", "policy 'desk': must hold keys and values"),
         (one("match: {extension: ['1']}"), "policies[0].match.extension", "did you mean 'extensions'"),
-        (one("match: {extensions: [0123]}"), "policies[0].match.extensions[0]", "must be text: put it in quotes"),
+        (one("match: {extensions: [123]}"), "policies[0].match.extensions[0]", "must be text: put it in quotes"),
         (one("match: {extensions: '21*'}"), "policies[0].match.extensions", "must be a list"),
         (one("match: {extensions: []}"), "policies[0].match.extensions", "must not be empty"),
         (one("match: {extensions: ['2 1']}"), "policies[0].match.extensions[0]", "without spaces"),
