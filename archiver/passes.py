@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,11 +66,11 @@ class Pass:
             await self._delete(plan.items)
             return conclude(0)
 
-    async def draft(self, *, started_before: datetime | None = None) -> Plan:
+    async def draft(self, states: Collection[State] = ARCHIVED, *, started_before: datetime | None = None) -> Plan:
         """Decide about every archived recording. Changes nothing; memory holds only what is to be deleted."""
         draft = Draft(policies=self.app.policies, now=self.app.clock())
         for name in self.app.sources:
-            async for entry in self.app.reads.entries(name, ARCHIVED, started_before=started_before):
+            async for entry in self.app.reads.entries(name, states, started_before=started_before):
                 draft.consider(candidate(entry))
         return draft.plan()
 
@@ -108,7 +108,7 @@ class Pass:
         if due is None:
             return
         try:
-            await self._delete((await self.draft(started_before=due)).items)
+            await self._delete((await self.draft([State.VERIFIED], started_before=due)).items)
         except (ConfigError, SchemaError):
             raise
         except ArchiverError as error:

@@ -8,5 +8,6 @@ pytest_plugins = [
     "tests.support.simulator",
     "tests.support.stores",
     "tests.support.world",
+    "tests.support.desk",
     "tests.support.crash_lab",
 ]

@@ -36,7 +36,9 @@ from archiver.core.window import SECOND, fingerprint
 from archiver.errors import Conflict
 
 RECORD_PAGE = text("""
-with listed as (
+with known as (
+    select recording_id, raw from recordings where account = :account and recording_id = any(:ids)
+), listed as (
     insert into recordings (account, state, listed_at, next_attempt_at, recording_id, call_start, call_end, duration_ms,
         size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
     select :account, 'discovered', :now, :now, id, call_start, call_end, duration_ms,
@@ -58,10 +60,11 @@ with listed as (
     where recordings.state in ('discovered', 'failed', 'excluded') and recordings.raw::text <> excluded.raw::text
     returning recording_id, state, xmax = 0 as is_new
 )
-insert into history (at, account, recording_id, before, after, reason, run_id)
+insert into history (at, account, recording_id, before, after, reason, run_id, detail)
 select :now, :account, recording_id, case when is_new then null else state end, state,
-    case when is_new then 'listed by the source' else 'described anew by the source' end, :run
-from listed returning before is null as is_new
+    case when is_new then 'listed by the source' else 'described anew by the source' end, :run,
+    case when is_new then null else json_build_object('raw', known.raw) end  -- the description until now
+from listed left join known using (recording_id) returning before is null as is_new
 """)
 
 CLAIMED = (State.TRANSFERRING, State.PURGING)

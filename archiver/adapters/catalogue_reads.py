@@ -169,7 +169,19 @@ class Reads:
         async with connection(self.engine) as opened:
             return [dict(row._mapping) for row in await opened.execute(query)]  # noqa: SLF001 - as above
 
+    async def last_progress(self) -> datetime | None:
+        """Tell when a run last came to its end, or a recording last changed. None: never.
 
+        A run that met a neighbour out of reach did not come to its end, however often it is begun again.
+        """
+        ended = select(runs.c.finished_at).where(runs.c.exit_code.in_(_TO_THE_END)).order_by(runs.c.started_at.desc())
+        changed = select(history.c.at).order_by(history.c.id.desc())
+        async with connection(self.engine) as opened:
+            moments = [await opened.scalar(query.limit(1)) for query in (ended, changed)]
+        return max((moment for moment in moments if moment is not None), default=None)
+
+
+_TO_THE_END = (0, 3, 4)  # exit codes: done, done with gaps, done but for what a safety limit refused
 _ORDER = (recordings.c.call_start, recordings.c.recording_id)
 _RETRYING = and_(recordings.c.state == State.DISCOVERED, recordings.c.problem.is_not(None))
 _MISSING = or_(recordings.c.state.in_([State.FAILED, State.QUARANTINED]), _RETRYING)

@@ -63,6 +63,9 @@ async def translated() -> AsyncIterator[None]:
         yield
     except SQLAlchemyError as error:
         raise translate(error) from None
+    except UnicodeEncodeError:
+        msg = "a text holds what no database can (a lone surrogate)"
+        raise StopDaemon(msg) from None
     except TimeoutError:
         msg = "the database did not answer in time"
         raise Unreachable(msg) from None
@@ -138,19 +141,23 @@ async def current_revision(engine: AsyncEngine) -> str | None:
 async def require_schema(engine: AsyncEngine) -> None:
     """Raise SchemaError unless the catalogue is exactly at the revision of this version."""
     current, head = await current_revision(engine), head_revision()
-    if current == head:
-        return
-    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    if current is None or current in known:
+    if current != head:
+        _require_known(current, head)
         msg = f"the catalogue's schema is at {current or 'nothing'}, this version needs {head}"
         raise SchemaError(msg, hint="run: archiver db upgrade")
-    msg = f"the catalogue's schema is at {current}, which this version does not know (it knows up to {head})"
-    raise SchemaError(msg, hint="a newer version has upgraded it: run that version")
+
+
+def _require_known(current: str | None, head: str) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    if current is not None and current not in known:
+        msg = f"the catalogue's schema is at {current}, which this version does not know (it knows up to {head})"
+        raise SchemaError(msg, hint="a newer version has upgraded it: run that version")
 
 
 async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
-    """Bring the schema to the newest revision. Returns the revision before and after."""
+    """Bring the schema to the newest revision. Returns the revision before and after. Raises SchemaError."""
     before = await current_revision(engine)
+    _require_known(before, head_revision())
 
     def run(opened: Connection) -> None:
         config = alembic_config()

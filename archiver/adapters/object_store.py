@@ -279,5 +279,5 @@ async def open_bucket(
             verify=verify,
         )
     finally:
-        pool.shutdown(wait=False)
+        pool.shutdown(wait=False, cancel_futures=True)
         client.close()

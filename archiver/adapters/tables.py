@@ -48,7 +48,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - theirs
-        """Refuse a naive one: the server would read it in its own time zone. Raises ValueError."""
+        """Refuse a naive one with a ValueError: the server would read it in its own time zone."""
         return None if value is None else require_aware(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - theirs

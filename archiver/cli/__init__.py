@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
-import click
 import structlog
 import typer
 
 from archiver import __version__
 from archiver.cli import deleting, looking, mending, running, setting_up
-from archiver.cli.common import State, complain, err
+from archiver.cli.common import OutputClosed, State, complain, err
 from archiver.errors import ArchiverError
+from archiver.scheduler import INTERRUPTED
 
 EPILOG = (
     "Exit codes: 0 done; 1 a bug; 2 usage or configuration; 3 done, but some recordings failed or a gap is open; "
     "4 refused by a safety limit; 5 a neighbour is out of reach."
+)
+
+#: Base of all that typer raises for wrong usage. Newer versions bring a click of their own, so it is not click's.
+WrongUsage = cast(
+    "type[typer.BadParameter]", next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 )
 
 cli = typer.Typer(
@@ -54,25 +61,27 @@ def _options(
 
 def main() -> None:
     """Run the command line and leave with the contract's exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal cannot show must not end the command
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_code())
+
+
+def _code() -> int:
     try:
-        code = cli(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        code = done.exit_code
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as wrong:
+        return int(cli(prog_name="archiver", standalone_mode=False) or 0)
+    except WrongUsage as wrong:
         wrong.show()
-        code = 2
+        return 2
     except ArchiverError as error:
         complain(error)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except OutputClosed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes there at the end
+        return 0
     except Exception:  # noqa: BLE001 - the last net: whatever comes must end in a log line and exit code 1
         structlog.get_logger().exception("bug")
         err.print("[red]This is a bug.[/] The log line above says where; nothing was deleted because of it.")
-        code = 1
-    sys.exit(code or 0)
+        return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -23,8 +24,22 @@ from archiver.settings import Settings, load
 
 T = TypeVar("T")
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+WIDE = 1000  # columns where no terminal limits them: a line stays a line for grep and cut
+#: Columns that are copied into the next command, so they are never broken into two lines.
+WHOLE = frozenset({"recording", "call start", "call ended", "due since", "state", "at"})
+
+
+class OutputClosed(Exception):
+    """Whoever read the answer has stopped reading it, as in `archiver search | head`."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise OutputClosed
+
+
+out = _Console(highlight=False, soft_wrap=True, emoji=False)
+err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -57,20 +72,35 @@ def leave(code: int) -> None:
 
 def complain(error: ArchiverError) -> None:
     """Say on stderr what went wrong, everything at once, and what to do."""
-    err.print(Text("error: ", style="bold red").append(str(error), style="default"))
+    err.print(Text("error: ", style="bold red"), words(error), sep="")
     if isinstance(error, ConfigError):
         for path, problem in error.problems:
-            err.print(Text(f"  {path}: ", style="bold").append(problem, style="default"))
+            err.print(Text(f"  {path}: ", style="bold"), words(problem), sep="")
     if error.hint:
-        err.print(Text(f"  hint: {error.hint}", style="cyan"))
+        err.print(Text("  hint: ", style="cyan"), words(error.hint), sep="")
+
+
+def words(value: object) -> Text:
+    """Show text from elsewhere as it is: no markup in it counts, and nothing in it steers the terminal."""
+    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)))
+
+
+def echo(text: str) -> None:
+    """Print text as it is. Raises OutputClosed."""
+    try:
+        typer.echo(text, nl=False)
+    except BrokenPipeError:
+        raise OutputClosed from None
 
 
 def print_json(value: object) -> None:
     """Print one JSON document; moments in ISO 8601, UTC."""
-    typer.echo(json.dumps(value, indent=2, default=_plain))
+    echo(json.dumps(value, indent=2, default=_plain) + "\n")
 
 
 def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -84,8 +114,22 @@ def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) ->
     """Make an empty table in the house style."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if column in right else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=column in WHOLE)
     return made
+
+
+def add(rows: Table, *cells: object) -> None:
+    """Add a row of plain text."""
+    rows.add_row(*map(words, cells))
+
+
+def show(rows: Table, *, whole: bool = False) -> None:
+    """Print a table as wide as the terminal; where there is none, or `whole` is asked for, one line for each row."""
+    before = out.width
+    out.width = WIDE if whole or not out.is_terminal else before
+    out.print(rows)
+    out.width = before
 
 
 def moment(value: datetime | None) -> str:

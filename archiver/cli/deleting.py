@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from archiver.app import new_run_id, open_app
-from archiver.cli.common import AsJson, State, leave, out, print_json, run
+from archiver.cli.common import AsJson, State, echo, leave, out, print_json, run, words
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass, show_plan
 from archiver.core.plan import digest_of, parse, render
@@ -42,13 +42,14 @@ async def _plan(settings: Settings, output: Path | None, *, as_json: bool) -> No
         drafted = await Pass(app=app, run=new_run_id()).draft()
         text = render(drafted)
         if as_json:
-            typer.echo(text, nl=False)
+            echo(text)
         else:
             show_plan(drafted, app.policies)
         if output is not None:
             write_plan(output, text)
             if not as_json:
-                out.print(f"Written to {output} (digest {digest_of(text)[:12]}…). To do it: archiver apply {output}")
+                digest = f"(digest {digest_of(text)[:12]}…). To do it: archiver apply"
+                out.print("Written to", words(output), digest, words(output))
 
 
 def write_plan(path: Path, text: str) -> None:

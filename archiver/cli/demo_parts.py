@@ -36,12 +36,17 @@ threading.Event().wait()
 
 def prepare(folder: Path) -> None:
     """Empty the folder of an earlier demo. Raises ConfigError rather than touch anything else."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
-        msg = f"{folder} holds something that no demo wrote"
-        raise ConfigError(msg, hint="choose another: archiver demo --folder FOLDER")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / MARK).write_text("archiver demo may empty this folder\n")
+    hint = "choose another: archiver demo --folder FOLDER"
+    try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+            msg = f"{folder} holds something that no demo wrote"
+            raise ConfigError(msg, hint=hint)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / MARK).write_text("archiver demo may empty this folder\n")
+    except OSError as error:
+        msg = f"{folder} cannot be the demo's folder: {error.strerror}"
+        raise ConfigError(msg, hint=hint) from None
 
 
 @contextmanager

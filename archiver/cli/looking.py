@@ -11,7 +11,22 @@ import typer
 from archiver.adapters import database
 from archiver.adapters.catalogue_reads import AccountStatus, Reads, Search
 from archiver.app import now, open_engine, open_store, policies_of
-from archiver.cli.common import AsJson, State, leave, moment, out, print_json, run, size, span, table
+from archiver.cli.common import (
+    AsJson,
+    State,
+    add,
+    leave,
+    moment,
+    out,
+    print_json,
+    run,
+    show,
+    size,
+    span,
+    table,
+    words,
+)
+from archiver.cli.health import length, tell_freshness
 from archiver.cli.restore import restore
 from archiver.cli.summary import show_gaps
 from archiver.core.model import Entry
@@ -31,9 +46,21 @@ def add_to(cli: typer.Typer) -> None:
         cli.command()(command)
 
 
-def status(context: typer.Context, *, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    *,
+    max_age: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Tell only whether work was done within this time, like 2h: 0 or 5."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show counts by state, bytes, watermark and lag of each account, the last pass, and open gaps."""
     state: State = context.obj
+    if max_age is not None:
+        longest = length("--max-age", max_age)
+        leave(run(tell_freshness(state.settings(quiet=True), longest, as_json=as_json)))
+        return
     leave(run(_status(state.settings(quiet=True), as_json=as_json)))
 
 
@@ -125,9 +152,9 @@ async def _search(settings: Settings, wanted: Search, limit: int, *, as_json: bo
     for entry in found:
         call = entry.recording
         length = None if call.duration_ms is None else call.duration_ms / 1000
-        rows.add_row(call.account, call.id, moment(call.start), span(length), call.direction or "-",
-                     " ".join(call.extensions), call.caller_id or "-", call.dnis or "-", str(entry.state))  # fmt: skip
-    out.print(rows)
+        add(rows, call.account, call.id, moment(call.start), span(length), call.direction or "-",
+                     " ".join(call.extensions), call.caller_id or "-", call.dnis or "-", entry.state)  # fmt: skip
+    show(rows, whole=True)
     more = f" (there may be more: --limit {limit * 10})" if len(found) == limit else ""
     out.print(f"{len(found)} found{more}")
 
@@ -137,12 +164,12 @@ def _time(option: str, text: str | None) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
         msg = f"{option} {text!r} is not a time"
         raise ConfigError(
             msg, hint="write it like 2026-01-31 or 2026-01-31T09:30:00+05:30; without a zone it is UTC"
         ) from None
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
 
 
 def facts(entry: Entry) -> dict[str, object]:
@@ -201,16 +228,18 @@ async def _explain(settings: Settings, identity: str, account: str | None, *, as
         return
     for name, value in facts(entry).items():
         if value not in (None, (), False):
-            shown = (
-                moment(value) if isinstance(value, datetime) else " ".join(value) if isinstance(value, tuple) else value
-            )
-            out.print(f"[dim]{name:>15}[/]  {shown}", markup=True)
+            out.print(f"[dim]{name:>15}[/] ", words(_shown(value)))
     out.print(f"[dim]{'today':>15}[/]  {decision.action.replace('_', ' ')}: {decision.sentence}")
     rows = table("at", "from", "to", "reason", "run", title="History")
     for step in history:
-        rows.add_row(moment(_moment(step["at"])), str(step["before"] or "-"), str(step["after"]), str(step["reason"]),
-                     str(step["run_id"]))  # fmt: skip
-    out.print(rows)
+        add(rows, moment(_moment(step["at"])), step["before"] or "-", step["after"], step["reason"], step["run_id"])
+    show(rows)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, datetime):
+        return moment(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _moment(value: object) -> datetime | None:
@@ -254,4 +283,4 @@ async def _fetch(
     if as_json:
         print_json({"file": str(output), "sha256": fixity.sha256, "size": fixity.size, "key": entry.key})
     else:
-        out.print(f"{output}: {size(fixity.size)}, SHA-256 {fixity.sha256} (as on record)")
+        out.print(words(output), f": {size(fixity.size)}, SHA-256 {fixity.sha256} (as on record)", sep="")

@@ -12,11 +12,11 @@ from archiver.adapters import database
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
 from archiver.app import new_run_id, now, open_engine
-from archiver.cli.common import AsJson, State, leave, out, print_json, run
+from archiver.cli.common import AsJson, State, leave, out, print_json, run, words
 from archiver.cli.looking import ACCOUNT, one
 from archiver.core.model import Entry, Mark
 from archiver.core.model import State as Stage
-from archiver.errors import ConfigError
+from archiver.errors import Conflict, ConfigError
 from archiver.settings import Settings
 
 log = structlog.get_logger()
@@ -52,30 +52,37 @@ async def _retry(settings: Settings, ids: list[str], account: str | None, *, as_
         await database.require_schema(engine)
         catalogue, reads, run_id = Catalogue(engine), Reads(engine), new_run_id()
         async for entry in _chosen(reads, settings, ids, account):
-            problem = _no_retry(entry)
+            problem = _no_retry(entry) or await _queue(catalogue, entry, Mark(run_id, now(), "retried by hand"))
             if problem:
                 refused[entry.id] = problem
-                continue
-            mark = Mark(run_id, now(), "retried by hand")
-            values = {"next_attempt_at": mark.at, "attempts": 0}
-            if entry.state is Stage.DISCOVERED:
-                await catalogue.note(entry, mark, **values)
             else:
-                await catalogue.advance(entry, Stage.DISCOVERED, mark, **values)
-            queued.append(entry.id)
+                queued.append(entry.id)
     log.info("retry_requested", recordings=len(queued))
     if as_json:
         print_json({"queued": queued, "refused": refused})
     else:
         out.print(f"{len(queued)} due again; the next pass tries them: archiver sync")
         for identity, problem in refused.items():
-            out.print(f"  {identity}: not retried, {problem}")
+            out.print(words(f"  {identity}: not retried, {problem}"))
     return 3 if refused else 0
 
 
+async def _queue(catalogue: Catalogue, entry: Entry, mark: Mark) -> str | None:
+    """Make it due. Returns why that was not possible."""
+    values = {"next_attempt_at": mark.at, "attempts": 0}
+    try:
+        if entry.state is Stage.DISCOVERED:
+            await catalogue.note(entry, mark, **values)
+        else:
+            await catalogue.advance(entry, Stage.DISCOVERED, mark, **values)
+    except Conflict as error:
+        return str(error)
+    return None
+
+
 async def _chosen(reads: Reads, settings: Settings, ids: list[str], account: str | None) -> AsyncIterator[Entry]:
-    for identity in ids:
-        yield await one(reads, identity, account)
+    for entry in [await one(reads, identity, account) for identity in dict.fromkeys(ids)]:  # all known, or none queued
+        yield entry
     if not ids:
         names = [account] if account else [each.name for each in settings.accounts]
         for name in names:
@@ -115,6 +122,9 @@ async def _accept(
     async with open_engine(settings) as engine:
         await database.require_schema(engine)
         entry = await one(Reads(engine), identity, account)
+        if entry.state is Stage.QUARANTINED:
+            msg = f"recording {identity} is quarantined: {entry.problem}"
+            raise ConfigError(msg, hint="a size can be accepted when the copy itself is good: archiver verify, retry")
         if not entry.size_disagrees:
             msg = f"recording {identity} has nothing to accept: its size is the listed one"
             raise ConfigError(msg)
@@ -124,4 +134,4 @@ async def _accept(
     if as_json:
         print_json({"recording_id": identity, "accepted": True})
     else:
-        out.print(f"Recording {identity}: size accepted, decision of {by} kept in the history.")
+        out.print(words(f"Recording {identity}: size accepted, decision of {by} kept in the history."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from pathlib import Path
 
 from archiver.core.integrity import compare
@@ -21,7 +22,7 @@ async def restore(store: ObjectStore, entry: Entry, path: Path, *, force: bool) 
     if path.exists() and not force:  # noqa: ASYNC240 - one command, one file: nothing else waits
         msg = f"{path} exists"
         raise ConfigError(msg, hint="choose another name, or --force")
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         try:
             found = await _write(store, key, partial)
@@ -40,7 +41,7 @@ async def restore(store: ObjectStore, entry: Entry, path: Path, *, force: bool) 
 
 async def _write(store: ObjectStore, key: str, path: Path) -> Fixity:
     digest, count = hashlib.sha256(), 0
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         async for chunk in store.stream(key):
             file.write(chunk)
             digest.update(chunk)

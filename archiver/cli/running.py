@@ -10,9 +10,9 @@ import structlog
 import typer
 
 from archiver.app import App, new_run_id, now, open_app
-from archiver.cli.common import AsJson, State, err, leave, print_json, run
+from archiver.cli.common import AsJson, State, leave, print_json, run
 from archiver.cli.progress import shown
-from archiver.cli.summary import show_pass
+from archiver.cli.summary import show_pass, show_verified
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry
 from archiver.core.model import State as Stage
@@ -100,9 +100,7 @@ async def _verify(settings: Settings, ids: list[str], *, everything: bool, as_js
             print_json({"run": work.run, "exit_code": code, "accounts": counts})
         else:
             for name, report in work.reports.items():
-                err.print(f"{name}: {report.verified} good, {report.quarantined} bad")
-                for recording, reason in report.named.items():
-                    err.print(f"  {recording}: {reason}")
+                show_verified(name, report)
         return INTERRUPTED if code is None or interrupt.stopping() else code
 
 

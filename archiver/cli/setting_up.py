@@ -9,11 +9,12 @@ import typer
 
 from archiver.adapters import database
 from archiver.app import now, open_engine, policies_of
-from archiver.cli.common import AsJson, State, err, leave, out, print_json, run
+from archiver.cli.common import AsJson, State, echo, err, leave, out, print_json, run, words
 from archiver.cli.demo import demo
 from archiver.cli.doctor import examine
+from archiver.errors import ConfigError
 from archiver.settings import Settings
-from archiver.simulator import Behaviour, Simulator, awkward, ordinary, serve
+from archiver.simulator import Account, Behaviour, Simulator, awkward, ordinary, serve
 
 db = typer.Typer(help="The catalogue's schema.", no_args_is_help=True)
 
@@ -37,9 +38,10 @@ def check(context: typer.Context, *, as_json: AsJson = False) -> None:
         print_json({"accounts": names, "policies": len(policies.policies), "deletion": policies.deletion.mode,
                     "policies_digest": policies.digest})  # fmt: skip
         return
-    out.print(f"{state.config} is valid: accounts {', '.join(names)}; bucket {settings.vault.bucket}")
+    out.print(words(state.config), f"is valid: accounts {', '.join(names)}; bucket {settings.vault.bucket}")
     where = settings.policies or "no policies file"
-    out.print(f"{where}: {len(policies.policies)} policies; deletion at the source is {policies.deletion.mode}")
+    amount = f": {len(policies.policies)} policies; deletion at the source is {policies.deletion.mode}"
+    out.print(words(where), amount, sep="")
 
 
 def doctor(context: typer.Context, *, as_json: AsJson = False) -> None:
@@ -51,10 +53,9 @@ def doctor(context: typer.Context, *, as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             mark = "[green]ok[/]  " if finding.good else "[red]bad[/] "
-            out.print(f"{mark} [bold]{finding.neighbour}[/]: ", end="")
-            out.print(finding.found, markup=False)
+            out.print(f"{mark} [bold]{finding.neighbour}[/]:", words(finding.found))
             if finding.advice:
-                out.print(f"     do: {finding.advice}", markup=False, style="cyan")
+                out.print("     do:", words(finding.advice), style="cyan")
     leave(max((finding.exit_code for finding in findings), default=0))
 
 
@@ -87,11 +88,17 @@ def simulate(
         raise typer.BadParameter("must be awkward or ordinary", param_hint="--kind")
     today = now() if since is None else since.replace(tzinfo=since.tzinfo or UTC)
     account = awkward(count, now=today) if kind == "awkward" else ordinary(count)
-    behaviour = Behaviour(requests_per_minute=requests_per_minute)
-    run(serve(account, host=host, port=port, behaviour=behaviour, ready=_announce))
+    run(_serve(account, host, port, Behaviour(requests_per_minute=requests_per_minute)))
+
+
+async def _serve(account: Account, host: str, port: int, behaviour: Behaviour) -> None:
+    try:
+        await serve(account, host=host, port=port, behaviour=behaviour, ready=_announce)
+    except OSError as error:
+        msg = f"nothing can listen on {host}:{port}: {error.strerror}"
+        raise ConfigError(msg, hint="choose another --port; 0 takes a free one") from None
 
 
 def _announce(simulator: Simulator) -> None:
     err.print(f"Simulated recordings API, token [bold]{simulator.credentials.token}[/]; end with Ctrl-C")
-    typer.echo(f"base_url: {simulator.base_url}")
-    typer.echo(f"token_url: {simulator.token_url}")
+    echo(f"base_url: {simulator.base_url}\ntoken_url: {simulator.token_url}\n")

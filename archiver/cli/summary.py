@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archiver.adapters.catalogue_reads import Gap
-from archiver.cli.common import moment, out, size, span, table
+from archiver.cli.common import add, moment, out, show, size, span, table, words
 from archiver.core.plan import Plan
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.report import PassReport
@@ -23,7 +23,7 @@ def show_pass(work: Pass, gaps: Sequence[Gap], all_gaps: int) -> None:
         if report.kept:
             out.print("  not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items())))
         if report.stopped:
-            out.print(f"  [red]stopped[/] in {report.stopped}")
+            out.print("  [red]stopped[/] in", words(report.stopped))
     show_gaps(gaps, all_gaps)
 
 
@@ -46,6 +46,17 @@ def _sentence(report: PassReport) -> str:
     return f"{', '.join(done)}  [dim]{report.requests} requests, {spent}[/]"
 
 
+def show_verified(account: str, report: PassReport) -> None:
+    """Sum up a verification: how many copies are good, and which are not, with the reason."""
+    undecided = report.failures.total() - report.quarantined
+    unknown = f", {undecided} could not be compared" if undecided else ""
+    out.print(f"{account}: {report.verified} good, {report.quarantined} bad{unknown}")
+    for recording, reason in report.named.items():
+        out.print(words(f"  {recording}: {reason}"))
+    if report.stopped:
+        out.print("  [red]stopped[/] in", words(report.stopped))
+
+
 def show_gaps(gaps: Sequence[Gap], total: int) -> None:
     """List what should be in the archive and is not."""
     if not gaps:
@@ -53,8 +64,8 @@ def show_gaps(gaps: Sequence[Gap], total: int) -> None:
         return
     rows = table("account", "recording", "call start", "kind", "reason", title=f"Open gaps: {total}")
     for gap in gaps:
-        rows.add_row(gap.account, gap.recording_id or "-", moment(gap.start), gap.kind, gap.reason)
-    out.print(rows)
+        add(rows, gap.account, gap.recording_id or "-", moment(gap.start), gap.kind, gap.reason)
+    show(rows)
     if total > len(gaps):
         out.print(f"… and {total - len(gaps)} more: archiver status --json")
 
@@ -64,9 +75,9 @@ def show_plan(plan: Plan, policies: PolicySet, *, most: int = MOST_ROWS) -> None
     rows = table("account", "recording", "call ended", "size", "due since", "by policy", right=("size",))
     for item in plan.items[:most]:
         due = f"{item.not_before:%Y-%m-%d %H:%M}Z"
-        rows.add_row(item.account, item.recording_id, moment(item.ended_at), size(item.size), due, item.policy)
+        add(rows, item.account, item.recording_id, moment(item.ended_at), size(item.size), due, item.policy)
     if plan.items:
-        out.print(rows)
+        show(rows)
     if len(plan.items) > most:
         out.print(f"… and {len(plan.items) - most} more")
     out.print(f"[bold]Delete at the source: {len(plan.items)}[/] ({size(plan.bytes)} stay in the archive)")

@@ -31,6 +31,6 @@ def fixity_in(body: bytes) -> Fixity:
     try:
         audio = json.loads(body)["audio"]
         return Fixity(sha256=str(audio["sha256"]), size=int(audio["size"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         msg = "the sidecar is not readable"
         raise IntegrityError(msg) from error

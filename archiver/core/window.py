@@ -18,6 +18,7 @@ NARROWEST_SECONDS = 3600
 MOST_READS = 64  # listings spent on one planned slice before what is left of it is called unproven
 SPARE_PAGES = 2  # beyond what the totals say, before a walk counts as endless
 BLIND_PAGES = 200  # where totals say nothing
+MOST_PAGES = 1_000  # whatever the totals say: they may be made up
 
 
 def horizon(start_from: datetime, watermark: datetime | None, lookback: timedelta, now: datetime) -> Slice | None:
@@ -134,7 +135,8 @@ def endless(walk: Walk) -> bool:
         return len(walk.asked) >= BLIND_PAGES
     # the server may cap the page size: count with what a page really brought
     fullest = max([*walk.fresh, 1])
-    return len(walk.asked) > -(-walk.total // min(fullest, walk.page_size)) + SPARE_PAGES
+    expected = -(-walk.total // min(fullest, walk.page_size))
+    return len(walk.asked) > min(expected + SPARE_PAGES, MOST_PAGES)
 
 
 class Belief(StrEnum):

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from archiver.core.model import Entry, Recording, State
+from archiver.core.model import Entry, Recording, Slice, State
 from archiver.core.plan import PlanItem
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.retention import Action, Candidate, decide
 from archiver.errors import NotFound, SkipItem, Throttled, Transient
 from archiver.stages.context import Context
+from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
-from archiver.stages.verify import inspect_copy
 from archiver.stages.workers import Feed, run_workers
 
 log = structlog.get_logger()
+
+SAME_SECOND = 100  # recordings asked for that began in the same second
 
 
 def candidate(entry: Entry) -> Candidate:
@@ -135,7 +137,7 @@ class Purge:
         try:
             described = await self.source.get(entry.id)
         except NotFound:
-            await self._gone(entry, "the source no longer has it (404 before any DELETE of this run)", deleted=False)
+            await self._missing(entry)
             return False
         anchor = changed_at_source(entry.recording, described)
         if anchor is None:
@@ -146,6 +148,16 @@ class Purge:
         else:
             self._kept("changed_at_source", reason)
         return False
+
+    async def _missing(self, entry: Entry) -> None:
+        """Believe a 404 only beside a listing that works: a wrong address answers 404 to everything."""
+        start = entry.recording.start
+        page = await self.source.list_page(Slice(start, start), page=1, page_size=SAME_SECOND)
+        listed = {recording.id for recording in page.recordings}
+        if entry.id in listed or (page.total_items or 0) > len(listed):
+            self._kept("contradiction", "the source answers 404 for it and still lists it, or lists only a part")
+        else:
+            await self._gone(entry, "the source no longer has it (404, and not listed)", deleted=False)
 
     async def _delete_checked(self, entry: Entry, reason: str) -> None:
         if not await self._source_is_unchanged(entry):

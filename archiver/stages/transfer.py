@@ -83,6 +83,9 @@ class Transfer:
         if policy is not None:
             await self._exclude(entry, policy)
             return
+        if entry.attempts > self.attempts:  # attempts of processes that died count: it may be what they died of
+            await self._postpone(entry, SkipItem("the process died in the last attempt"))
+            return
         try:
             await self._archive(entry)
         except ObjectExists as error:

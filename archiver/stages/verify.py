@@ -7,34 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from archiver.core import naming, sidecar
-from archiver.core.integrity import Verdict, compare
 from archiver.core.model import Entry, State
-from archiver.errors import Conflict, IntegrityError, NotFound, SkipItem, Transient
+from archiver.errors import Conflict, SkipItem, Transient
 from archiver.stages.context import Context
+from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, ObjectStore
 from archiver.stages.workers import Feed, run_workers
 
 log = structlog.get_logger()
-
-
-async def inspect_copy(store: ObjectStore, entry: Entry) -> Verdict:
-    """Prove, or fail to prove, that the bucket holds the copy on record with its sidecar. Changes nothing."""
-    try:
-        key, recorded = entry.require_copy()
-    except IntegrityError as error:
-        return Verdict(str(error))
-    try:
-        verdict = compare(recorded, await store.stored_fixity(key))
-    except NotFound:
-        verdict = compare(recorded, None)
-    if not verdict.good:
-        return verdict
-    try:
-        spoken = sidecar.fixity_in(await store.read(naming.sidecar_key(key), limit=sidecar.LIMIT))
-    except (NotFound, IntegrityError) as error:
-        return Verdict(f"the sidecar is missing or not readable: {type(error).__name__}")
-    return Verdict(None if spoken == recorded else "the sidecar speaks of another copy")
 
 
 def after_good(entry: Entry) -> State:

@@ -39,10 +39,11 @@ Event = Callable[["Experiment"], Awaitable[None]]
 MakeDatabase = Callable[[], AbstractContextManager[str]]
 Record = Mapping[str, list[Mapping[str, object]]]
 
-# attempts count crashes, so they may differ; the rest of a row may not
+# attempts count crashes, and where one was the last the problem says so; the rest of a row may not differ
 RECORD = """select json_build_object(
-    'recordings', coalesce((select json_agg(to_jsonb(r) - 'attempts' - 'next_attempt_at' order by recording_id)
-        from recordings r), '[]'),
+    'recordings', coalesce((select json_agg(
+        to_jsonb(r) - 'attempts' - 'next_attempt_at' - case state when 'failed' then 'problem' else '' end
+        order by recording_id) from recordings r), '[]'),
     'gaps', coalesce((select json_agg(to_jsonb(g) - 'id' order by kind, fingerprint) from gaps g), '[]'),
     'accounts', coalesce((select json_agg(a order by account) from accounts a), '[]'),
     'history', coalesce((select json_agg(h order by id) from history h), '[]'))"""
@@ -107,7 +108,8 @@ class Experiment:
     scenario: Scenario
     world: World
     forge: Forge
-    steps: list[tuple[str, str]] = field(default_factory=list)  # (moment, step) of the last pass
+    steps: tuple[tuple[str, str], ...] = ()  # (moment, step) of the last pass
+    log: str = ""  # of the last pass
 
     async def run(self, point: Point | None = None, *, command: str = "") -> int:
         """Run one pass, or another command; returns its exit code."""
@@ -120,8 +122,7 @@ class Experiment:
             point=None if point is None else (point.step, point.moment, point.count),
         )
         code = await asyncio.to_thread(self.forge.carry_out, order)
-        self.steps = [tuple(line.split(" ", 1)) for line in journal.read_text().splitlines()]  # type: ignore[misc]
-        self.log = Path(f"{journal}.log").read_text()
+        self.steps, self.log = await asyncio.to_thread(written, journal)
         await self._sessions_closed()
         return code
 
@@ -156,7 +157,7 @@ class Experiment:
             if row["key"] is not None and state is not State.QUARANTINED:
                 assert {row["key"], naming.sidecar_key(str(row["key"]))} <= keys, f"{row['recording_id']} is {state}"
             if row["recording_id"] in deleted:
-                assert state in {State.PURGING, State.PURGED}
+                assert state is State.PURGING or row["purged_at"] is not None
         assert {key.replace(".json", ".mp3") for key in keys if key.endswith(".json")} <= keys
         check_history(record)
 
@@ -185,6 +186,12 @@ class Experiment:
     def _uploads(self) -> list[str]:
         found = self.world.store.client.list_multipart_uploads(Bucket=self.world.bucket)
         return [upload["Key"] for upload in found.get("Uploads", [])]
+
+
+def written(journal: Path) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Read the steps (moment, step) and the log of a pass."""
+    lines = (line.partition(" ") for line in journal.read_text().splitlines())
+    return tuple((moment, step) for moment, _, step in lines), Path(f"{journal}.log").read_text()
 
 
 def check_history(record: Record) -> None:
@@ -231,7 +238,7 @@ class Lab:
                 for point in crashes:
                     await experiment.crash(point)
                 await experiment.settle()
-                TWINS[name] = Twin(await experiment.end_state(), tuple(experiment.steps))
+                TWINS[name] = Twin(await experiment.end_state(), experiment.steps)
         return TWINS[name]
 
     async def survives(self, scenario: Scenario, store: StoreServer, *points: Point) -> None:

@@ -1,8 +1,8 @@
 """The process that dies: a real pass of the real application, with a tripwire in its ports.
 
-`python -m tests.support.crash_main ORDER.json` runs one pass. Without an argument orders are read from standard input,
-one to a line, and each is run in a process of its own, forked before any client, thread or event loop exists: that
-saves the seconds of importing everything, and a killed child takes nothing with it.
+`python -m tests.support.crash_main` reads orders from standard input, one JSON object to a line, and runs each in a
+process of its own, forked before any client, thread or event loop exists: that saves the seconds of importing
+everything. It answers with the child's exit code, or minus the signal that killed it.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ def carry_out_forked(text: str) -> int:
 
 
 def main() -> None:
-    """Carry out one order, or all that come."""
-    if len(sys.argv) > 1:
-        sys.exit(carry_out(Path(sys.argv[1]).read_text()))
+    """Carry out all orders that come."""
     gc.freeze()
     for line in sys.stdin:
         print(carry_out_forked(line), flush=True)  # noqa: T201 - the answer

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from archiver.simulator import Account, Fault, Html, Operation, SimRecording
+from archiver.simulator import Account, Fault, Html, Operation, SimRecording, audio_bytes
 from tests.support.crash_lab import Event, Experiment, Scenario
 from tests.support.crash_wire import Point
 from tests.support.simulator import NOON
@@ -57,9 +57,8 @@ def put_object(recording: SimRecording, body: bytes) -> Event:
 
     async def event(experiment: Experiment) -> None:
         world = experiment.world
-        await asyncio.to_thread(
-            world.store.client.put_object, Bucket=world.bucket, Key=key_of(recording), Body=body
-        )  # fmt: skip
+        put = world.store.client.put_object
+        await asyncio.to_thread(put, Bucket=world.bucket, Key=key_of(recording), Body=body)
 
     return event
 
@@ -113,18 +112,19 @@ MAIN = Scenario(
 BIG = Scenario(name="big", account=Account(recordings=(LARGE,)))
 #: Two parts, and downloaded twice, because the size is not as listed: the first upload is aborted.
 ODD = Scenario(name="odd", account=Account(recordings=(young(22, size=6 * MIB, listed_size=6 * MIB + 1),)))
-#: The same item twice in one second: the source claims two, and lists one.
-SHORT = Scenario(
-    name="short",
-    account=Account(recordings=(young(31), replace(young(31), id=32, overlay={**young(31).overlay, "id": 31}))),
-)
-#: One attempt only.
+#: The same item twice: the source claims two, and lists one.
+ONCE = young(31, call_id="00000000-0000-4000-8000-000000000031", file_name="31.mp3")
+AGAIN = replace(ONCE, id=32, overlay={**ONCE.overlay, "id": 31})
+SHORT = Scenario(name="short", account=Account(recordings=(ONCE, AGAIN)))
+#: One attempt only, and it fails.
 FAILING = Scenario(
     name="failing",
     account=Account(recordings=(young(8), young(9, extensions=("9999",))), faults=(ALWAYS_HTML,)),
     policies=DELETING,
     sync={"attempts": 1},
 )
+#: Two attempts only; the first two are claimed together.
+POISON = Scenario(name="poison", account=Account(recordings=(old(1), old(2), young(6))), sync={"attempts": 2})
 #: The day after: what failed and what was excluded comes back.
 RETURNING = replace(FAILING, name="returning", before=(SYNC, two_days_later))
 #: Died between sidecar and row, then again; in the meantime the source gave the recording another name.
@@ -161,7 +161,7 @@ RECHECKED = Scenario(
     account=Account(recordings=(old(1), young(6))),
     policies=DELETING,
     command="verify",
-    before=(SYNC, put_object(old(1), b"lost"), VERIFY),
+    before=(SYNC, put_object(old(1), b"lost"), VERIFY, put_object(old(1), audio_bytes(1, 900))),
 )
 #: Everything at once, four at a time.
 MIXED = replace(

@@ -92,7 +92,7 @@ class Tripwire:
 
     def watch(self, app: App) -> App:
         """Put the wire into every port of an application, and between the S3 requests of one call of the store."""
-        events = app.store._client.meta.events  # noqa: SLF001 - the library's own hook, seen by nobody else
+        events = app.store._client.meta.events
         events.register("before-call.s3", lambda model, **_: self.reach(f"s3 {model.name}", "before"))
         events.register("after-call.s3", lambda model, **_: self.reach(f"s3 {model.name}", "after"))
         return replace(

@@ -69,9 +69,13 @@ class StrictStore:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def heal_faults(self) -> None:
+        """Forget faults and denials, keep what is stored."""
+        self.fault, self.denied = None, frozenset()
+
     def heal(self) -> None:
         """Forget everything that a test has left: faults, objects, uploads."""
-        self.fault, self.denied = None, frozenset()
+        self.heal_faults()
         self.checks = self.returns = True
         for kept in (self.requests, self.buckets, self.objects, self.uploads, self.targets):
             kept.clear()

@@ -18,7 +18,9 @@ from archiver.adapters import database
 from archiver.adapters.catalogue_reads import Gap, Reads
 from archiver.adapters.object_store_clients import Patience
 from archiver.app import App, Waiting, new_run_id, open_app
+from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, State
+from archiver.core.plan import Plan
 from archiver.passes import Pass
 from archiver.settings import Settings, load
 from archiver.simulator import Account, Behaviour, SimRecording, Simulator
@@ -94,6 +96,33 @@ class World:
             self.exit_code = await done.sync()
             return done
 
+    async def verify(self, *states: State) -> Pass:
+        """Verify what is archived, or what is in the given states, as `archiver verify` does it."""
+        async with self.app() as app:
+            done = Pass(app=app, run=new_run_id())
+            self.exit_code = await done.verify({"acme": app.reads.entries("acme", states or ARCHIVED)})
+            return done
+
+    async def draft(self) -> Plan:
+        """The plan that `archiver plan` would show."""
+        async with self.app() as app:
+            return await Pass(app=app, run=new_run_id()).draft()
+
+    async def apply(self, plan: Plan) -> Pass:
+        """Apply a plan, as `archiver apply` does it."""
+        async with self.app() as app:
+            done = Pass(app=app, run=new_run_id())
+            self.exit_code = await done.apply(plan)
+            return done
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Place an object in the bucket from outside."""
+        await asyncio.to_thread(self.store.client.put_object, Bucket=self.bucket, Key=key, Body=body)
+
+    async def take(self, key: str) -> None:
+        """Remove an object from the bucket from outside."""
+        await asyncio.to_thread(self.store.client.delete_object, Bucket=self.bucket, Key=key)
+
     async def entries(self) -> dict[str, Entry]:
         """All recordings of the catalogue, by id."""
         engine = database.open_engine(self.database_url, pool_size=2)
@@ -123,6 +152,15 @@ class World:
         finally:
             await engine.dispose()
 
+    async def change(self, statement: str) -> None:
+        """Change the database directly, as a killed process would have left it."""
+        engine = database.open_engine(self.database_url, pool_size=1)
+        try:
+            async with engine.begin() as opened:
+                await opened.execute(text(statement))
+        finally:
+            await engine.dispose()
+
     async def objects(self) -> dict[str, bytes]:
         """Every object of the bucket with its bytes, looked at from outside."""
         return await asyncio.to_thread(self._objects)
@@ -143,6 +181,11 @@ class World:
                 body = self.store.client.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read()
                 found[item["Key"]] = body
         return found
+
+
+def sidecar_of(recording: SimRecording) -> str:
+    """Where its sidecar must stand."""
+    return key_of(recording).replace(".mp3", ".json")
 
 
 class MakeWorld(Protocol):

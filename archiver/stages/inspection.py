@@ -1,0 +1,28 @@
+"""Look at a copy in the bucket: for the stage that verifies, and once more just before the source is deleted."""
+
+from __future__ import annotations
+
+from archiver.core import naming, sidecar
+from archiver.core.integrity import Verdict, compare
+from archiver.core.model import Entry
+from archiver.errors import IntegrityError, NotFound
+from archiver.stages.ports import ObjectStore
+
+
+async def inspect_copy(store: ObjectStore, entry: Entry) -> Verdict:
+    """Prove, or fail to prove, that the bucket holds the copy on record with its sidecar. Changes nothing."""
+    try:
+        key, recorded = entry.require_copy()
+    except IntegrityError as error:
+        return Verdict(str(error))
+    try:
+        verdict = compare(recorded, await store.stored_fixity(key))
+    except NotFound:
+        verdict = compare(recorded, None)
+    if not verdict.good:
+        return verdict
+    try:
+        spoken = sidecar.fixity_in(await store.read(naming.sidecar_key(key), limit=sidecar.LIMIT))
+    except (NotFound, IntegrityError) as error:
+        return Verdict(f"the sidecar is missing or not readable: {type(error).__name__}")
+    return Verdict(None if spoken == recorded else "the sidecar speaks of another copy")

@@ -1,0 +1,70 @@
+"""The report of a pass: its numbers, its reasons, and the exit code of them all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from archiver.core.report import MOST_NAMED, PassReport, exit_code
+
+
+def report(*, stop: int = 0, failed: bool = False) -> PassReport:
+    """A report of an account."""
+    made = PassReport("acme", exit_code=stop)
+    if failed:
+        made.fail("1", "BodyRejected", "the body is empty")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("reports", "gaps", "code"),
+    [
+        ([], 0, 0),
+        ([report()], 0, 0),
+        ([report(), report()], 0, 0),
+        ([], 1, 3),
+        ([report()], 1, 3),
+        ([report(failed=True)], 0, 3),
+        ([report(), report(failed=True)], 0, 3),
+        ([report(stop=5)], 0, 5),
+        ([report(stop=5, failed=True)], 7, 5),
+        ([report(stop=4), report(failed=True)], 1, 4),
+        ([report(stop=4), report(stop=5), report()], 1, 5),
+        ([report(stop=2)], 1, 2),
+    ],
+)
+def test_a_stop_outranks_failures_and_gaps_which_outrank_success(
+    reports: list[PassReport], gaps: int, code: int
+) -> None:
+    assert exit_code(reports, gaps) == code
+    assert exit_code(iter(reports), gaps) == code
+
+
+def test_failures_are_all_counted_and_the_first_are_named() -> None:
+    made = PassReport("acme")
+    for number in range(MOST_NAMED + 50):
+        made.fail(str(number), "Transient", f"reason {number}")
+    assert made.failures == {"Transient": MOST_NAMED + 50}
+    assert len(made.named) == MOST_NAMED
+    assert made.named["0"] == "reason 0"
+
+
+def test_the_counts_are_plain_json_without_the_recordings_that_failed() -> None:
+    made = report(failed=True)
+    made.new, made.retries["503"], made.kept["hold"] = 7, 2, 1
+    made.seconds["transfer"] = 1.23456
+    counts = made.as_counts()
+    assert json.loads(json.dumps(counts)) == counts
+    assert (counts["new"], counts["retries"], counts["failures"]) == (7, {"503": 2}, {"BodyRejected": 1})
+    assert (counts["kept"], counts["seconds"]) == ({"hold": 1}, {"transfer": 1.235})
+    assert "stopped" not in counts
+    made.stopped = "transfer: the bucket is out of reach"
+    assert made.as_counts()["stopped"] == made.stopped
+
+
+def test_two_reports_share_nothing() -> None:
+    one, other = report(failed=True), report()
+    assert one.failures
+    assert not other.failures
+    assert not other.named
