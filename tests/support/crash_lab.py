@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -29,7 +30,7 @@ from tests.support.crash_wire import ANY, Point
 from tests.support.postgres import admin, url_of
 from tests.support.simulator import NOON, Clock, StartSimulator
 from tests.support.stores import StoreServer
-from tests.support.world import World, world_maker
+from tests.support.world import LONG_AGO, World, world_maker
 
 KILLED = -9
 _numbers = itertools.count(1)
@@ -148,7 +149,7 @@ class Experiment:
             pass
 
     async def check_order(self) -> None:
-        """Check what must hold at every moment: bytes before sidecar before row, row before DELETE, no hole."""
+        """Check what must hold at every moment: bytes before sidecar before row, row before DELETE, rows before watermark."""
         record = await self._record()
         keys = set(await asyncio.to_thread(self._keys))
         deleted = {str(identity) for identity in self.world.simulator.requests.deletes}
@@ -160,6 +161,15 @@ class Experiment:
                 assert state is State.PURGING or row["purged_at"] is not None
         assert {key.replace(".json", ".mp3") for key in keys if key.endswith(".json")} <= keys
         check_history(record)
+        self._check_watermark(record)
+
+    def _check_watermark(self, record: Record) -> None:
+        known = {str(row["recording_id"]) for row in record["recordings"]}
+        known |= {str(item["id"]) for gap in record["gaps"] if (item := item_of(gap)) is not None}
+        for account in record["accounts"]:
+            passed = datetime.fromisoformat(str(account["watermark"] or LONG_AGO))
+            behind = [one for one in self.scenario.account.recordings if one.start < passed]
+            assert {str(one.overlay.get("id", one.id)) for one in behind} <= known
 
     async def end_state(self) -> EndState:
         """Look at everything from outside."""
@@ -194,6 +204,12 @@ def written(journal: Path) -> tuple[tuple[tuple[str, str], ...], str]:
     return tuple((moment, step) for moment, _, step in lines), Path(f"{journal}.log").read_text()
 
 
+def item_of(gap: Mapping[str, object]) -> Mapping[str, object] | None:
+    """The unreadable item that a gap is about, if it is about one."""
+    raw = gap["raw"]
+    return raw["item"] if isinstance(raw, dict) else None
+
+
 def check_history(record: Record) -> None:
     """Check that every recording's history is a walk of the lifecycle, without a hole, up to its present state."""
     walks: dict[object, list[tuple[str | None, str]]] = {row["recording_id"]: [] for row in record["recordings"]}
@@ -222,7 +238,7 @@ class Lab:
         folder = Path(tempfile.mkdtemp(prefix="archiver-crash-"))
         with self._make_database() as url:
             make = world_maker(self._start, store, url, folder, self._clock)
-            world = await make(scenario.account, sync={"concurrency": 1, **scenario.sync})
+            world = await make(scenario.account, sync={"concurrency": 1, "lookback": "0s", **scenario.sync})
             world.policies = dict(scenario.policies)
             experiment = Experiment(scenario=scenario, world=world, forge=self._forge)
             for event in scenario.before:

@@ -10,9 +10,9 @@ from archiver.simulator import Account, Fault, Html, Operation, SimRecording, au
 from tests.support.crash_lab import Event, Experiment, Scenario
 from tests.support.crash_wire import Point
 from tests.support.simulator import NOON
+from tests.support.world import LONG_AGO
 
 MIB = 1024 * 1024
-LONG_AGO = NOON - timedelta(days=60)
 DELETING = {
     "deletion": {"mode": "automatic", "max_percent": 100},
     "policies": [
@@ -131,6 +131,7 @@ RETURNING = replace(FAILING, name="returning", before=(SYNC, two_days_later))
 RENAMED = Scenario(
     name="renamed",
     account=Account(recordings=(young(6),)),
+    sync={"lookback": "72h"},
     before=(
         crash("transfer store.create sidecar"),
         crash("transfer catalogue.hand_back"),

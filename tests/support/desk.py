@@ -20,6 +20,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from sqlalchemy import text
+
+from archiver.adapters import database
 from archiver.core.model import Entry
 from archiver.simulator import Account, Behaviour, Credentials, Operation, Simulator
 from archiver.simulator.behaviour import KIND
@@ -157,6 +160,17 @@ class Desk:
     def query(self, statement: str) -> list[tuple[object, ...]]:
         """Ask the database directly."""
         return self.backstage.call(self.world.query(statement))
+
+    def change(self, statement: str) -> None:
+        """Change the database behind the archiver's back."""
+
+        async def changing() -> None:
+            engine = database.open_engine(self.world.database_url, pool_size=1)
+            async with engine.begin() as opened:
+                await opened.execute(text(statement))
+            await engine.dispose()
+
+        self.backstage.call(changing())
 
     def spoil(self, key: str, body: bytes = b"\xff\xfb\x90\x00" * 100) -> None:
         """Change an object behind the archiver's back."""

@@ -1,0 +1,1 @@
+"""Speed and memory, measured: `python -m bench --help`. Figures and what they mean: docs/performance.md."""

@@ -1,0 +1,145 @@
+"""One run of a contender: everything fresh, the process measured whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from bench.neighbours import (
+    KEY_ID,
+    SECRET,
+    Load,
+    Source,
+    StoreName,
+    make_bucket,
+    make_database,
+    postgres,
+    source,
+    store,
+)
+
+CONFIGURATION = """\
+database: {{url: "{database}", pool_size: 5}}
+vault:
+  bucket: {bucket}
+  region: ap-south-1
+  endpoint_url: {endpoint}
+  access_key_id: {key_id}
+  secret_access_key: {secret}
+accounts:
+  - name: bench
+    account_id: self
+    base_url: {base_url}
+    auth: {{token: sim-token}}
+    start_from: {start_from}
+    requests_per_minute: 600000
+sync: {{concurrency: {concurrency}, page_size: 100}}
+logging: {{format: json, level: info}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one whole process took. CPU: user and system seconds; `rss`: the most bytes resident."""
+
+    cpu: float
+    wall: float
+    rss: int
+    requests: int  # that arrived at the source
+    audio: int  # of those: downloads
+    exit_code: int
+    output: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Ring:
+    """The neighbours that all runs share, and a folder for everything."""
+
+    folder: Path
+    load: Load
+    source: Source
+    endpoint: str
+    server_url: str
+    concurrency: int
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def archiver(self, *, until: int | None = None) -> Cost:
+        """Run a whole pass on a fresh catalogue and a fresh bucket; with `until`, stop it after so many downloads."""
+        number = next(self.numbers)
+        configuration = self.folder / f"archiver-{number}.yaml"
+        configuration.write_text(self._configuration(number))
+        command = [str(Path(sys.executable).parent / "archiver"), "--config", str(configuration)]
+        subprocess.run([*command, "db", "upgrade"], check=True, capture_output=True)
+        return self._measured([*command, "sync", "--json"], until)
+
+    def rival(self) -> Cost:
+        """Run the copying script into a fresh bucket."""
+        bucket = f"bench-{next(self.numbers)}"
+        make_bucket(self.endpoint, bucket)
+        command = [sys.executable, "-m", "bench.rival", "--base-url", self.source.base_url, "--bucket", bucket]
+        command += ["--endpoint", self.endpoint, "--key-id", KEY_ID, "--secret", SECRET]
+        return self._measured([*command, "--threads", str(self.concurrency)], None)
+
+    def _configuration(self, number: int) -> str:
+        bucket = f"bench-{number}"
+        make_bucket(self.endpoint, bucket)
+        return CONFIGURATION.format(
+            database=make_database(self.server_url, f"bench_{number}"),
+            bucket=bucket,
+            endpoint=self.endpoint,
+            key_id=KEY_ID,
+            secret=SECRET,
+            base_url=self.source.base_url,
+            start_from=f"{self.load.start:%Y-%m-%dT%H:%M:%SZ}",
+            concurrency=self.concurrency,
+        )
+
+    def _measured(self, command: Sequence[str], until: int | None) -> Cost:
+        result, before = self.folder / "cost.json", self.source.counts()
+        timed = [sys.executable, "-I", str(Path(__file__).with_name("timed.py")), str(result), *command]
+        with (self.folder / "output").open("w+") as output, (self.folder / "errors").open("a") as errors:
+            process = subprocess.Popen(timed, stdout=output, stderr=errors)
+            if until is not None:
+                self._stop_after(before.get("audio", 0) + until, process)
+            process.wait()
+            output.seek(0)
+            text = output.read()
+        spent = {name: total - before.get(name, 0) for name, total in self.source.counts().items()}
+        measured = json.loads(result.read_text())
+        return Cost(**measured, requests=sum(spent.values()), audio=spent.get("audio", 0), output=text)
+
+    def _stop_after(self, downloads: int, process: subprocess.Popen[bytes]) -> None:
+        while process.poll() is None and self.source.counts().get("audio", 0) < downloads:
+            time.sleep(0.2)
+        process.terminate()
+
+
+@contextmanager
+def ring(load: Load, *, store_name: StoreName, concurrency: int) -> Iterator[Ring]:
+    """Start the neighbours; end them and remove what they wrote."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archiver-bench-")))
+        yield Ring(
+            folder=folder,
+            load=load,
+            source=stack.enter_context(source(load)),
+            endpoint=stack.enter_context(store(store_name, folder)),
+            server_url=stack.enter_context(postgres(folder)),
+            concurrency=concurrency,
+        )
+
+
+def require(cost: Cost, good: Callable[[Cost], bool], folder: Path) -> Cost:
+    """Return the cost of a run that did its work; a figure of any other is worth nothing."""
+    if not good(cost):
+        errors = (folder / "errors").read_text()[-2000:]
+        raise SystemExit(f"a run failed with exit code {cost.exit_code}: {cost.output[-2000:]}\n{errors}")
+    return cost

@@ -1,0 +1,86 @@
+"""Which measurements there are, and how they are reported."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import get_args
+
+from bench.contest import Cost, require, ring
+from bench.neighbours import Load, StoreName
+
+MB, MIB = 10**6, 2**20
+MEASURES: dict[str, Callable[[Cost], float]] = {
+    "CPU seconds": lambda cost: cost.cpu,
+    "wall seconds": lambda cost: cost.wall,
+    "peak memory, MiB": lambda cost: cost.rss / MIB,
+}
+#: One very long call; several long ones at once; a backlog to list, and to begin with.
+LARGE = {"one-large": Load(count=1, mean_size=2_000 * MB), "several-large": Load(count=16, mean_size=100 * MB)}
+BACKLOG = Load(count=100_000, mean_size=1000)
+BACKLOG_DOWNLOADS = 2_000
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Run the archiver and the copying script in turn, and print medians."""
+    load = Load(count=given.count, mean_size=given.mean_size)
+    ours, theirs = [], []
+    with ring(load, store_name=given.store, concurrency=given.concurrency) as arena:
+        for number in range(given.rounds):
+            ours.append(require(arena.archiver(), lambda cost: verified(cost) == load.count, arena.folder))
+            theirs.append(require(arena.rival(), lambda cost: cost.output.strip() == str(load.count), arena.folder))
+            print(f"round {number + 1}: archiver {_brief(ours[-1])}; script {_brief(theirs[-1])}", flush=True)
+    print(f"\n{load.count} recordings of {load.mean_size} bytes on average, {given.rounds} rounds, medians:\n")
+    print(table(ours, theirs, load.count))
+
+
+def verified(cost: Cost) -> int:
+    """How many recordings a pass says that it has verified."""
+    accounts = json.loads(cost.output)["accounts"]
+    return sum(int(counts.get("verified", 0)) for counts in accounts.values())
+
+
+def table(ours: Sequence[Cost], theirs: Sequence[Cost], count: int) -> str:
+    """Lay the medians side by side, as Markdown."""
+    lines = ["| | archiver | script | ratio |", "|---|---|---|---|"]
+    requests = {"requests per 1,000": lambda cost: cost.requests * 1000 / count}
+    for name, measure in {**MEASURES, **requests}.items():
+        one, other = (median(map(measure, costs)) for costs in (ours, theirs))
+        lines.append(f"| {name} | {one:.2f} | {other:.2f} | {one / other:.2f} |")
+    return "\n".join(lines)
+
+
+def _brief(cost: Cost) -> str:
+    return f"{cost.cpu:.2f} s CPU, {cost.wall:.2f} s, {cost.rss / MIB:.0f} MiB"
+
+
+def memory(given: argparse.Namespace) -> None:
+    """Run one pass over large recordings, and print its peak."""
+    load = LARGE[given.what]
+    with ring(load, store_name=given.store, concurrency=given.concurrency) as arena:
+        cost = require(arena.archiver(), lambda cost: verified(cost) == load.count, arena.folder)
+    print(f"{given.what}: {load.count} x {load.mean_size // MB} MB: {_brief(cost)}")
+
+
+def backlog(given: argparse.Namespace) -> None:
+    """List 100,000 recordings, begin with them, and stop; print the peak."""
+    with ring(BACKLOG, store_name=given.store, concurrency=given.concurrency) as arena:
+        cost = require(
+            arena.archiver(until=BACKLOG_DOWNLOADS), lambda cost: cost.audio >= BACKLOG_DOWNLOADS, arena.folder
+        )
+    print(f"backlog: {BACKLOG.count} listed, {cost.audio} downloaded: {_brief(cost)}, {cost.requests} requests")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog"))
+    parser.add_argument("--store", choices=get_args(StoreName), default="juicefs", help="local S3 server")
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--count", type=int, default=1000, help="recordings (compare)")
+    parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare)")
+    given = parser.parse_args(arguments)
+    {"compare": compare, "backlog": backlog}.get(given.what, memory)(given)
