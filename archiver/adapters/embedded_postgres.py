@@ -26,7 +26,5 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
     except Exception as error:
         msg = f"the embedded Postgres in {folder} did not start: {type(error).__name__}"
         raise Unreachable(msg, hint=f"see {folder}/log") from error
-    try:
+    with server:  # counts its users: the last one in the last process stops it
         yield str(server.get_uri())
-    finally:
-        server.cleanup()

@@ -117,7 +117,7 @@ def search(
     since: Annotated[
         str | None, typer.Option(help="Calls from this time on: 2026-01-31, or with T09:30:00; UTC.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Calls up to this time.")] = None,
+    until: Annotated[str | None, typer.Option(help="Calls up to this time; a day counts whole.")] = None,
     number: Annotated[str | None, typer.Option(help="Caller or called number, exactly as the source has it.")] = None,
     extension: Annotated[str | None, typer.Option(help="An extension that took part.")] = None,
     call_id: Annotated[str | None, typer.Option(help="The source's call id.")] = None,
@@ -164,6 +164,8 @@ def _time(option: str, text: str | None) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(text)
+        if option == "--until" and len(text) == len("2026-01-31"):
+            read = read.replace(hour=23, minute=59, second=59)  # up to a day means: that day included
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         msg = f"{option} {text!r} is not a time"

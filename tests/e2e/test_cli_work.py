@@ -80,7 +80,7 @@ def test_a_refused_token_is_exit_5(desk: MakeDesk) -> None:
     here.world.section("accounts")["auth"] = {"token": "expired"}
     done = here.run("sync", "--json")
     assert (done.code, done.answer["exit_code"]) == (5, 5)
-    assert "log in again" in str(done.of("stage_stopped")[0]["hint"])
+    assert "new token" in str(done.of("stage_stopped")[0]["hint"])
     assert "expired" not in done.err
 
 

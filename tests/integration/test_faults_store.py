@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from archiver.core.model import State
 from archiver.errors import ArchiverError, ConfigError, Unreachable
 from archiver.simulator import Account, Fault, Hang, Operation, audio_bytes
+from tests.support.simulator import StartSimulator
 from tests.support.stores import free_port
 from tests.support.strict_store import Fault as StoreFault
 from tests.support.world import MakeWorld, World, calls, key_of
@@ -128,17 +129,26 @@ async def test_a_database_that_cannot_be_reached_is_said_so(strict_world: MakeWo
     await completes(here, 3)
 
 
-async def test_two_accounts_end_together_when_the_bucket_is_gone(strict_world: MakeWorld) -> None:
-    """An error that ends the run does not leave another account's work running behind it."""
-    here = await strict_world(Account(recordings=calls(12)), sync={"concurrency": 2})
-    second = dict(here.section("accounts")) | {"name": "other"}
-    here.document["accounts"] = [here.section("accounts"), second]
+async def test_an_account_at_work_is_not_left_behind_by_an_error_of_another(
+    strict_world: MakeWorld, simulator: StartSimulator
+) -> None:
+    """The bucket is gone: that ends the run, but only when every account has come to its end."""
+    here = await strict_world(Account(recordings=calls(2)))
+    slow = await simulator(Account(recordings=calls(3), faults=(Fault(on=Operation.LIST, do=Hang()),)))
+    here.document["accounts"] = [
+        here.section("accounts"),
+        {**here.section("accounts"), "name": "slow", "base_url": slow.base_url},
+    ]
+    here.store.strict_state.buckets.discard(here.bucket)
 
-    async def strike() -> None:
-        here.store.strict_state.buckets.discard(here.bucket)
+    running = asyncio.create_task(here.sync())
+    await slow.arrived(Operation.LIST)
+    ended, _ = await asyncio.wait({running}, timeout=0.7)
+    slow.heal()
 
-    error = await in_the_middle(here, strike)
-
-    assert isinstance(error, ConfigError)
+    assert not ended
+    with pytest.raises(ConfigError):
+        await running
+    assert await here.query("select count(*) from recordings where account = 'slow'") == [(3,)]
     assert await here.query("select count(*) from recordings where state = 'transferring'") == [(0,)]
     assert await here.query("select exit_code from runs") == [(2,)]

@@ -1,0 +1,149 @@
+"""plan and apply: exactly what a person has read is deleted, or nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archiver.simulator import Account
+from tests.support.commands import Done
+from tests.support.desk import DAILY, Desk, MakeDesk
+from tests.support.world import calls, key_of
+
+CALLS = calls(4)
+ON = {"mode": "automatic", "max_percent": 100}
+
+
+@pytest.fixture
+def due(desk: MakeDesk) -> Desk:
+    """An archive of which everything may be deleted at the source, once deletion is switched on."""
+    made = desk(Account(recordings=CALLS))
+    assert made.run("sync").code == 0
+    made.policies(DAILY, **ON)
+    return made
+
+
+def planned(desk: Desk) -> Path:
+    """Write a plan."""
+    path = desk.folder / "plan.json"
+    assert desk.run("plan", "--out", str(path)).code == 0
+    return path
+
+
+def counts(done: Done) -> dict[str, object]:
+    """What the answer of apply says of account acme."""
+    accounts = done.answer["accounts"]
+    assert isinstance(accounts, dict)
+    return dict(accounts["acme"])
+
+
+def test_a_plan_changes_nothing(due: Desk) -> None:
+    """It shows what would be deleted, by which policy, and what stays with the reason."""
+    due.policies({"name": "old", "match": {"extensions": ["2101"]}, "source": {"delete_after": "30d"}})
+    done = due.run("plan")
+    assert done.code == 0
+    assert "Delete at the source: 4" in done.out
+    assert "deletion.mode is disabled" in done.out
+    assert len([line for line in done.out.splitlines() if line.rstrip().endswith(" old")]) == 4
+    assert due.simulator.requests.deletes == []
+    assert set(due.states().values()) == {"verified"}
+
+    due.policies({"name": "old", "match": {"extensions": ["9*"]}, "source": {"delete_after": "30d"}})
+    assert "Keep 4: no policy" in due.run("plan").out
+
+
+def test_what_is_printed_as_json_is_a_plan(due: Desk) -> None:
+    """`archiver plan --json > FILE` and `--out FILE` give the same: apply takes both."""
+    path = due.folder / "written.json"
+    done = due.run("plan", "--json", "--out", str(path))
+    assert done.out == path.read_text()
+    assert json.loads(done.out)["totals"]["delete"] == 4
+
+    printed = due.folder / "printed.json"
+    printed.write_text(done.out)
+    applied = due.run("apply", str(printed))
+    assert applied.code == 0
+    assert "4 deleted at the source" in applied.out
+    assert sorted(due.simulator.requests.deletes) == [1, 2, 3, 4]
+    assert set(due.states().values()) == {"purged"}
+
+
+def test_a_plan_that_cannot_be_written_is_exit_2(due: Desk) -> None:
+    done = due.run("plan", "--out", str(due.folder / "no" / "plan.json"))
+    assert done.code == 2
+    assert "cannot be written" in done.err
+
+
+def test_a_plan_holds_nobody(due: Desk) -> None:
+    """It is sent around to be read: no number of a caller is in it."""
+    done = due.run("plan", "--json")
+    assert "+91" not in done.out
+
+
+def test_applied_a_second_time_it_deletes_nothing(due: Desk) -> None:
+    """The answer says why, and it is no failure: after an interruption one applies the same plan again."""
+    path = planned(due)
+    assert due.run("apply", str(path)).code == 0
+    told, counted = due.run("apply", str(path)), due.run("apply", str(path), "--json")
+    assert (told.code, counted.code) == (0, 0)
+    assert "already_purged 4" in told.out
+    assert (counts(counted)["deleted"], counts(counted)["kept"]) == (0, {"already_purged": 4})
+    assert sorted(due.simulator.requests.deletes) == [1, 2, 3, 4]
+
+
+def test_each_copy_is_checked_again_before_its_deletion(due: Desk) -> None:
+    """The one that was altered since is kept and goes into quarantine: exit 3."""
+    path = planned(due)
+    due.spoil(key_of(CALLS[1]))
+    done = due.run("apply", str(path), "--json")
+    assert done.code == 3
+    assert counts(done)["quarantined"] == 1
+    assert sorted(due.simulator.requests.deletes) == [1, 3, 4]
+    assert due.states()["2"] == "quarantined"
+
+
+def refused(desk: Desk, path: Path, code: int, said: str) -> None:
+    """Apply; nothing may be deleted, and the reason is told."""
+    done = desk.run("apply", str(path), "--json")
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+    assert desk.simulator.requests.deletes == []
+    assert set(desk.states().values()) == {"verified"}
+
+
+def test_a_plan_of_other_policies_is_refused(due: Desk) -> None:
+    """Exit 4, even if the new ones permit the same."""
+    path = planned(due)
+    due.policies(DAILY, {"name": "complaints", "source": {"delete_after": "never"}}, **ON)
+    refused(due, path, 4, "archiver plan --out FILE")
+
+
+def test_where_deletion_is_disabled_a_plan_is_refused(due: Desk) -> None:
+    """Exit 4: the switch is part of what the plan was made under, or it is asked again."""
+    due.policies(DAILY)
+    refused(due, planned(due), 4, "deletion.mode is disabled")
+
+
+@pytest.mark.parametrize(("limit", "value"), [("max_per_run", 3), ("max_percent", 75)])
+def test_a_plan_beyond_a_limit_is_refused(due: Desk, limit: str, value: int) -> None:
+    """Exit 4, as a whole: a part of a plan is not what was read."""
+    due.policies(DAILY, **{**ON, limit: value})
+    refused(due, planned(due), 4, f"{limit} {'allows ' if limit == 'max_per_run' else ''}{value}")
+
+
+def test_an_altered_plan_is_refused(due: Desk) -> None:
+    """Exit 2, with a word."""
+    path = planned(due)
+    path.write_text(path.read_text().replace('"recording_id": "1"', '"recording_id": "7"'))
+    refused(due, path, 2, "altered")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hello", b"{}", b"\xff\xfe", b"[" * 10_000])
+def test_what_is_no_plan_is_refused(due: Desk, content: bytes | None) -> None:
+    """Exit 2: missing, empty, no JSON, no text, or built to break a parser."""
+    path = due.folder / "none.json"
+    if content is not None:
+        path.write_bytes(content)
+    refused(due, path, 2, "error: ")
