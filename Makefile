@@ -41,6 +41,7 @@ schemas: install ## write the JSON Schemas of both configuration files anew
 lock: install ## lock the dependencies anew, with hashes and without index addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra demo --extra dev pyproject.toml -o requirements-dev.txt
+	echo 'hatchling>=1.27' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.txt -o requirements-build.txt -
 
 clean: ## remove .venv and what the demo wrote
 	rm -rf $(VENV) var/demo

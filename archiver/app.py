@@ -166,6 +166,7 @@ def token_provider(
             endpoint,
             username=auth.username.get_secret_value(),
             password=auth.password.get_secret_value(),
+            scope=auth.scope,
         )
     return _rotating(settings, account.name, auth, endpoint, engine)
 

@@ -21,6 +21,8 @@ from archiver.errors import AccountBusy, ArchiverError, SchemaError, StopDaemon,
 #: A process that vanished with its machine must not hold its locks for two hours (the kernel's default).
 KEEPALIVE = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
 LOCK_ID = "hashtextextended(:name, 0)"
+#: And a server that vanished must not hold this process: libpq's own settings, in seconds and milliseconds.
+LOST_SERVER = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 UNREACHABLE = re.compile(r"08...|57P0[123]|53300|25006")  # connection, shutdown, too many clients, read-only standby
 
 
@@ -33,7 +35,7 @@ def open_engine(url: str, *, pool_size: int) -> AsyncEngine:
         pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,
-        connect_args={"connect_timeout": 10, "application_name": "archiver"},
+        connect_args={"connect_timeout": 10, "application_name": "archiver", **LOST_SERVER},
     )
 
 

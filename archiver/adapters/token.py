@@ -110,11 +110,13 @@ class PasswordToken(_Renewing):
         *,
         username: str,
         password: str,
+        scope: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`username` may lack the `@vbc.prod` that the grant wants."""
+        """`username` may lack the `@vbc.prod` that the grant wants; `scope` is sent where there is one."""
         login = username if username.endswith("@vbc.prod") else f"{username}@vbc.prod"
         form = {"grant_type": "password", "username": login, "password": password}
+        form |= {"scope": scope} if scope else {}
         super().__init__(account, lambda: endpoint.exchange(form), clock)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, cast
 import structlog
 import typer
 
-from archiver import __version__
+from archiver import __version__, logs
 from archiver.cli import deleting, looking, mending, running, setting_up
 from archiver.cli.common import OutputClosed, State, complain, err
 from archiver.errors import ArchiverError
@@ -61,6 +61,8 @@ def _options(
 
 def main() -> None:
     """Run the command line and leave with the contract's exit code."""
+    # until the configuration is read: even then no traceback may show the values of variables
+    logs.configure(format="auto", level="warning", stream=sys.stderr, secrets=())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that the terminal cannot show must not end the command
             stream.reconfigure(errors="backslashreplace")

@@ -52,7 +52,6 @@ class State:
 
     def settings(self, *, quiet: bool = False) -> Settings:
         """Load the configuration and set logging up. `quiet`: warnings only, for commands that print an answer."""
-        logs.configure(format="auto", level="warning", stream=sys.stderr, secrets=())
         loaded = load(self.config, os.environ)
         level = "warning" if quiet and loaded.logging.level in ("debug", "info") else loaded.logging.level
         logs.configure(format=loaded.logging.format, level=level, stream=sys.stderr, secrets=loaded.secrets())

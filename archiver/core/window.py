@@ -16,6 +16,7 @@ WIDEST = timedelta(days=32)  # a quiet year costs a dozen requests
 MOST_ITEMS = 2_000  # a slice with more is halved before it is walked: pages shift less, a crash repeats less
 NARROWEST_SECONDS = 3600
 MOST_READS = 64  # listings spent on one planned slice before what is left of it is called unproven
+FEW_READS = 4  # the same, once a slice of this pass has used its reads up: the totals are wrong, splitting is no help
 SPARE_PAGES = 2  # beyond what the totals say, before a walk counts as endless
 BLIND_PAGES = 200  # where totals say nothing
 MOST_PAGES = 1_000  # whatever the totals say: they may be made up

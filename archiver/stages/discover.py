@@ -29,6 +29,7 @@ class Discover:
     lookback: timedelta
     page_size: int
     base: int | None = None
+    reads: int = rules.MOST_READS  # listings allowed for one planned slice
 
     async def run(self) -> None:
         """List everything from the watermark less the lookback up to now."""
@@ -53,13 +54,15 @@ class Discover:
                 pending += reversed(rules.halves(part))
                 continue
             reads += 1
-            judgement = rules.judge(walk, part, rules.MOST_READS - reads)
+            judgement = rules.judge(walk, part, self.reads - reads)
             if judgement.belief is Belief.SMALLER:
                 log.info("slice_split", since=part.since, until=part.until, said=walk.total, listed=len(walk.seen))
                 pending += reversed(rules.halves(part))
                 continue
             await self._accept(part, walk, judgement)
             items += len(walk.seen)
+        if reads >= self.reads:
+            self.reads = rules.FEW_READS
         return items
 
     async def _walk(self, part: Slice) -> Walk:

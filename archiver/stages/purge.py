@@ -11,7 +11,7 @@ from archiver.core.model import Entry, Recording, Slice, State
 from archiver.core.plan import PlanItem
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.retention import Action, Candidate, decide
-from archiver.errors import NotFound, SkipItem, Throttled, Transient
+from archiver.errors import NotFound, SkipItem, StopStage, Throttled, Transient, Unreachable
 from archiver.stages.context import Context
 from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
@@ -151,13 +151,22 @@ class Purge:
 
     async def _missing(self, entry: Entry) -> None:
         """Believe a 404 only beside a listing that works: a wrong address answers 404 to everything."""
-        start = entry.recording.start
-        page = await self.source.list_page(Slice(start, start), page=1, page_size=SAME_SECOND)
-        listed = {recording.id for recording in page.recordings}
+        second = Slice(entry.recording.start, entry.recording.start)
+        page = await self.source.list_page(second, page=1, page_size=SAME_SECOND)
+        listed = {recording.id for recording in (*page.recordings, *await self._page_zero(second))}
         if entry.id in listed or (page.total_items or 0) > len(listed):
             self._kept("contradiction", "the source answers 404 for it and still lists it, or lists only a part")
         else:
             await self._gone(entry, "the source no longer has it (404, and not listed)", deleted=False)
+
+    async def _page_zero(self, second: Slice) -> tuple[Recording, ...]:
+        """List the first page of a source that counts from 0; one that counts from 1 may refuse it."""
+        try:
+            return (await self.source.list_page(second, page=0, page_size=SAME_SECOND)).recordings
+        except Unreachable:
+            raise
+        except (SkipItem, StopStage):
+            return ()
 
     async def _delete_checked(self, entry: Entry, reason: str) -> None:
         if not await self._source_is_unchanged(entry):

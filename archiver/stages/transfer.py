@@ -15,6 +15,7 @@ from archiver.core.retention import excluded_by
 from archiver.errors import (
     ArchiverError,
     Conflict,
+    NotFound,
     ObjectExists,
     SkipItem,
     StopDaemon,
@@ -31,7 +32,7 @@ from archiver.stages.workers import run_workers
 
 log = structlog.get_logger()
 
-UNLUCKY_STREAK = 20  # transient failures in a row, none succeeding between: a neighbour is down, not a recording bad
+UNLUCKY_STREAK = 20  # failures in a row, none succeeding between: a neighbour is down, not a recording bad
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,7 +169,7 @@ class Transfer:
         await self.catalogue.advance(entry, after, mark, problem=reason, next_attempt_at=due)
         context.report.fail(entry.id, type(error).__name__, reason)
         log.warning("transfer_failed", reason=reason, attempt=entry.attempts, given_up=given_up, next_attempt_at=due)
-        if isinstance(error, Transient):
+        if not isinstance(error, NotFound):  # a clear answer about this one recording
             self._watch_streak(reason)
 
     def _watch_streak(self, reason: str) -> None:

@@ -146,7 +146,8 @@ def upgrade() -> None:
         sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name=op.f("recordings_sha256_hex")),
         sa.CheckConstraint("state <> 'purging' or not size_disagrees", name=op.f("recordings_doubtful_is_not_purged")),
         sa.CheckConstraint(
-            "state not in ('stored', 'verified', 'purging', 'purged') or (key is not null and sha256 is not null and size is not null and stored_at is not null)",
+            "state not in ('stored', 'verified', 'purging', 'purged') "
+            "or (key is not null and sha256 is not null and size is not null and stored_at is not null)",
             name=op.f("recordings_archived_is_known"),
         ),
         sa.CheckConstraint(

@@ -196,7 +196,9 @@ def slow(desk: MakeDesk) -> Iterator[Desk]:
 
 def test_a_terminal_shows_progress_and_no_json(slow: Desk) -> None:
     """While it works a live table, in the end a summary for people; the log is cut down to warnings."""
-    slow.simulator.script(Fault(on=Operation.AUDIO, do=Html(), recording=2), Fault(on=Operation.AUDIO, do=Hang(), recording=5))
+    slow.simulator.script(
+        Fault(on=Operation.AUDIO, do=Html(), recording=2), Fault(on=Operation.AUDIO, do=Hang(), recording=5)
+    )
     terminal = Terminal("--config", str(slow.world.write()), "sync")
     slow.arrived(Operation.AUDIO, 6)
     slow.backstage.do(slow.simulator.release)

@@ -25,6 +25,20 @@ def due(desk: MakeDesk) -> Desk:
     return made
 
 
+@pytest.fixture(scope="module")
+def _shared(module_desk: MakeDesk) -> Desk:
+    made = module_desk(Account(recordings=CALLS))
+    assert made.run("sync").code == 0
+    return made
+
+
+@pytest.fixture
+def kept(_shared: Desk) -> Desk:
+    """The same, shared by the tests in which nothing is deleted."""
+    _shared.policies(DAILY, **ON)
+    return _shared
+
+
 def planned(desk: Desk) -> Path:
     """Write a plan."""
     path = desk.folder / "plan.json"
@@ -39,19 +53,19 @@ def counts(done: Done) -> dict[str, object]:
     return dict(accounts["acme"])
 
 
-def test_a_plan_changes_nothing(due: Desk) -> None:
+def test_a_plan_changes_nothing(kept: Desk) -> None:
     """It shows what would be deleted, by which policy, and what stays with the reason."""
-    due.policies({"name": "old", "match": {"extensions": ["2101"]}, "source": {"delete_after": "30d"}})
-    done = due.run("plan")
+    kept.policies({"name": "old", "match": {"extensions": ["2101"]}, "source": {"delete_after": "30d"}})
+    done = kept.run("plan")
     assert done.code == 0
     assert "Delete at the source: 4" in done.out
     assert "deletion.mode is disabled" in done.out
     assert len([line for line in done.out.splitlines() if line.rstrip().endswith(" old")]) == 4
-    assert due.simulator.requests.deletes == []
-    assert set(due.states().values()) == {"verified"}
+    assert kept.simulator.requests.deletes == []
+    assert set(kept.states().values()) == {"verified"}
 
-    due.policies({"name": "old", "match": {"extensions": ["9*"]}, "source": {"delete_after": "30d"}})
-    assert "Keep 4: no policy" in due.run("plan").out
+    kept.policies({"name": "old", "match": {"extensions": ["9*"]}, "source": {"delete_after": "30d"}})
+    assert "Keep 4: no policy" in kept.run("plan").out
 
 
 def test_what_is_printed_as_json_is_a_plan(due: Desk) -> None:
@@ -70,15 +84,15 @@ def test_what_is_printed_as_json_is_a_plan(due: Desk) -> None:
     assert set(due.states().values()) == {"purged"}
 
 
-def test_a_plan_that_cannot_be_written_is_exit_2(due: Desk) -> None:
-    done = due.run("plan", "--out", str(due.folder / "no" / "plan.json"))
+def test_a_plan_that_cannot_be_written_is_exit_2(kept: Desk) -> None:
+    done = kept.run("plan", "--out", str(kept.folder / "no" / "plan.json"))
     assert done.code == 2
     assert "cannot be written" in done.err
 
 
-def test_a_plan_holds_nobody(due: Desk) -> None:
+def test_a_plan_holds_nobody(kept: Desk) -> None:
     """It is sent around to be read: no number of a caller is in it."""
-    done = due.run("plan", "--json")
+    done = kept.run("plan", "--json")
     assert "+91" not in done.out
 
 
@@ -113,37 +127,37 @@ def refused(desk: Desk, path: Path, code: int, said: str) -> None:
     assert set(desk.states().values()) == {"verified"}
 
 
-def test_a_plan_of_other_policies_is_refused(due: Desk) -> None:
+def test_a_plan_of_other_policies_is_refused(kept: Desk) -> None:
     """Exit 4, even if the new ones permit the same."""
-    path = planned(due)
-    due.policies(DAILY, {"name": "complaints", "source": {"delete_after": "never"}}, **ON)
-    refused(due, path, 4, "archiver plan --out FILE")
+    path = planned(kept)
+    kept.policies(DAILY, {"name": "complaints", "source": {"delete_after": "never"}}, **ON)
+    refused(kept, path, 4, "archiver plan --out FILE")
 
 
-def test_where_deletion_is_disabled_a_plan_is_refused(due: Desk) -> None:
+def test_where_deletion_is_disabled_a_plan_is_refused(kept: Desk) -> None:
     """Exit 4: the switch is part of what the plan was made under, or it is asked again."""
-    due.policies(DAILY)
-    refused(due, planned(due), 4, "deletion.mode is disabled")
+    kept.policies(DAILY)
+    refused(kept, planned(kept), 4, "deletion.mode is disabled")
 
 
 @pytest.mark.parametrize(("limit", "value"), [("max_per_run", 3), ("max_percent", 75)])
-def test_a_plan_beyond_a_limit_is_refused(due: Desk, limit: str, value: int) -> None:
+def test_a_plan_beyond_a_limit_is_refused(kept: Desk, limit: str, value: int) -> None:
     """Exit 4, as a whole: a part of a plan is not what was read."""
-    due.policies(DAILY, **{**ON, limit: value})
-    refused(due, planned(due), 4, f"{limit} {'allows ' if limit == 'max_per_run' else ''}{value}")
+    kept.policies(DAILY, **{**ON, limit: value})
+    refused(kept, planned(kept), 4, f"{limit} {'allows ' if limit == 'max_per_run' else ''}{value}")
 
 
-def test_an_altered_plan_is_refused(due: Desk) -> None:
+def test_an_altered_plan_is_refused(kept: Desk) -> None:
     """Exit 2, with a word."""
-    path = planned(due)
+    path = planned(kept)
     path.write_text(path.read_text().replace('"recording_id": "1"', '"recording_id": "7"'))
-    refused(due, path, 2, "altered")
+    refused(kept, path, 2, "altered")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"hello", b"{}", b"\xff\xfe", b"[" * 10_000])
-def test_what_is_no_plan_is_refused(due: Desk, content: bytes | None) -> None:
+def test_what_is_no_plan_is_refused(kept: Desk, content: bytes | None) -> None:
     """Exit 2: missing, empty, no JSON, no text, or built to break a parser."""
-    path = due.folder / "none.json"
+    path = kept.folder / "none.json"
     if content is not None:
         path.write_bytes(content)
-    refused(due, path, 2, "error: ")
+    refused(kept, path, 2, "error: ")

@@ -101,7 +101,7 @@ def found(archive: Desk, *words: str) -> list[str]:
         (["--number", "+910000099999"], "54321"),
         (["--extension", "0417"], "3"),
         (["--extension", "417"], ""),
-        (["--call-id", str(ODD["call_id"])], "3"),
+        (["--call-id", str(ODD["call_id"]).replace("\x1b", "\N{REPLACEMENT CHARACTER}")], "3"),
         (["--state", "verified", "--extension", "2101"], "421"),
         (["--state", "discovered"], "5"),
         (["--account", "acme"], "54321"),

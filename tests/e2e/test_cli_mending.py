@@ -23,6 +23,14 @@ def gaps(desk: MakeDesk) -> Desk:
     return made
 
 
+@pytest.fixture(scope="module")
+def lasting(module_desk: MakeDesk) -> Desk:
+    """The same, shared by the tests in which everything is refused."""
+    made = module_desk(Account(recordings=CALLS, faults=BAD))
+    assert made.run("sync").code == 3
+    return made
+
+
 def test_retry_makes_what_is_named_due_at_once(gaps: Desk) -> None:
     """The next pass tries it, although its waiting time is not over; the attempts begin anew."""
     gaps.backstage.do(gaps.simulator.heal)
@@ -54,11 +62,11 @@ def test_retry_is_refused_for_what_is_archived(gaps: Desk) -> None:
     assert "3: not retried, it is verified" in done.out
 
 
-def test_retry_with_an_unknown_id_queues_nothing(gaps: Desk) -> None:
+def test_retry_with_an_unknown_id_queues_nothing(lasting: Desk) -> None:
     """All of them are known, or nothing happens."""
-    before = gaps.entries()["1"].next_attempt_at
-    assert gaps.run("retry", "1", "99").code == 2
-    assert gaps.entries()["1"].next_attempt_at == before
+    before = lasting.entries()["1"].next_attempt_at
+    assert lasting.run("retry", "1", "99").code == 2
+    assert lasting.entries()["1"].next_attempt_at == before
 
 
 def test_retry_of_a_bad_copy_whose_source_is_gone_is_refused(desk: MakeDesk) -> None:
@@ -98,12 +106,12 @@ def test_accept_lifts_the_bar_from_deletion(gaps: Desk) -> None:
         (["4", "--by", "asha"], "--reason"),
     ],
 )
-def test_accept_is_refused(gaps: Desk, words: list[str], said: str) -> None:
+def test_accept_is_refused(lasting: Desk, words: list[str], said: str) -> None:
     """Without evidence, or with nothing to decide about: exit 2, and nothing changes."""
-    done = gaps.run("accept", *words)
+    done = lasting.run("accept", *words)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
-    assert gaps.entries()["4"].size_disagrees
+    assert lasting.entries()["4"].size_disagrees
 
 
 def test_accept_says_nothing_about_a_quarantined_copy(gaps: Desk) -> None:

@@ -88,7 +88,17 @@ def test_a_database_out_of_reach_is_exit_5(desk: MakeDesk) -> None:
     """For every command that needs it, with a hint and without a traceback."""
     here = desk(Account(recordings=CALLS))
     here.backstage.call(here.gate.shut())
-    for words in ("sync", "verify", "plan", "status", "search", "explain 1", "fetch 1 -o x", "retry --all", "db upgrade"):
+    for words in (
+        "sync",
+        "verify",
+        "plan",
+        "status",
+        "search",
+        "explain 1",
+        "fetch 1 -o x",
+        "retry --all",
+        "db upgrade",
+    ):
         done = here.run(*words.split())
         assert (done.code, done.out) == (5, ""), done
         assert "database.url" in done.err

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -222,6 +223,13 @@ async def test_a_refused_row_is_not_quoted(engine: AsyncEngine, catalogue: Catal
         assert NAME not in told
         assert raised.value.__suppress_context__
     assert await found(engine, "1") == entry
+
+
+async def test_the_librarys_own_error_shows_no_parameters(engine: AsyncEngine) -> None:
+    """Should one ever come out untranslated."""
+    with pytest.raises(DBAPIError, match="division by zero") as raised:
+        await execute(engine, "select 1 / 0 where :name <> ''", name=NAME)
+    assert NAME not in everything_told(raised.value)
 
 
 async def test_text_that_no_database_can_hold_is_refused_without_being_quoted(

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from archiver.core import window
 from archiver.core.model import State
 from archiver.simulator import Account, Behaviour, Endless, Fault, Operation, PageZero, Status, Totals
 from tests.support.simulator import NOON
@@ -34,6 +35,18 @@ async def test_every_page_is_read_whatever_the_first_is_called(
     assert here.simulator.requests.counts[Operation.OTHER] == 0
     assert await here.gaps() == {}
     assert here.exit_code == 0
+
+
+async def test_totals_that_lie_everywhere_cost_many_requests_only_once(strict_world: MakeWorld) -> None:
+    """The first slice is searched down to its reads; after that splitting is known to be no help."""
+    here = await strict_world(Account(recordings=calls(4, days=0.2)), behaviour=Behaviour(totals_off_by=2))
+
+    done = await here.sync()
+
+    planned = 7  # sixty days in slices of 1, 2, 4, 8, 16, 32 days, the last cut short
+    splits = window.MOST_READS + window.FEW_READS * planned
+    assert done.reports["acme"].slices > 0
+    assert here.simulator.requests.counts[Operation.LIST] <= 4 * splits
 
 
 @pytest.mark.parametrize("totals", [Totals.TRUE, Totals.ABSENT])

@@ -247,3 +247,19 @@ async def test_a_password_that_is_no_text_goes_out_as_its_bytes() -> None:
         )
         assert await tokens.token() == "a"
     assert forms == [b"grant_type=password&username=u%40vbc.prod&password=%FF%C3%A9&client_id=c&client_secret=s"]
+
+
+@pytest.mark.parametrize(("scope", "sent"), [("openid", ["openid"]), (None, [])])
+async def test_the_scope_is_asked_for_where_there_is_one(scope: str | None, sent: list[str]) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        asked.extend(str(value) for key, value in form.items() if key == "scope")
+        return web.json_response({"access_token": "a"})
+
+    async with serving(answer) as origin, make_client() as client:
+        endpoint = TokenEndpoint(client, origin, client_id="c", client_secret="s")
+        await PasswordToken("acme", endpoint, username="u", password="p", scope=scope).token()
+
+    assert asked == sent

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -172,6 +171,12 @@ class Process:
         assert len(fitting) >= count, f"{event} was logged {len(fitting)} of {count} times:\n{self.log}"
         return fitting[count - 1]
 
+    def seen(self, word: str) -> None:
+        """Wait until a line of the log, of whatever format, has the word."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended or word in self.log, timeout=LONGEST)
+        assert word in self.log
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
@@ -194,13 +199,6 @@ class Process:
         """Ask it to end in order, and wait."""
         self.signal(signal.SIGTERM)
         return self.ended()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something outside of the process, of which no log line tells."""
-    give_up = time.monotonic() + LONGEST
-    while not holds():
-        assert time.monotonic() < give_up, "it did not come true"
 
 
 def carry_out(order: Order) -> None:

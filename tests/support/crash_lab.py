@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -149,7 +148,7 @@ class Experiment:
             pass
 
     async def check_order(self) -> None:
-        """Check what must hold at every moment: bytes before sidecar before row, row before DELETE, rows before watermark."""
+        """Check what always holds: bytes before sidecar before row, row before DELETE, rows before watermark."""
         record = await self._record()
         keys = set(await asyncio.to_thread(self._keys))
         deleted = {str(identity) for identity in self.world.simulator.requests.deletes}
@@ -235,16 +234,14 @@ class Lab:
     async def world(self, scenario: Scenario, store: StoreServer) -> AsyncIterator[Experiment]:
         """Make a fresh world, with what happens in it beforehand."""
         self._clock.now = NOON
-        folder = Path(tempfile.mkdtemp(prefix="archiver-crash-"))
-        with self._make_database() as url:
-            make = world_maker(self._start, store, url, folder, self._clock)
+        with self._make_database() as url, tempfile.TemporaryDirectory(prefix="archiver-crash-") as folder:
+            make = world_maker(self._start, store, url, Path(folder), self._clock)
             world = await make(scenario.account, sync={"concurrency": 1, "lookback": "0s", **scenario.sync})
             world.policies = dict(scenario.policies)
             experiment = Experiment(scenario=scenario, world=world, forge=self._forge)
             for event in scenario.before:
                 await event(experiment)
             yield experiment
-        shutil.rmtree(folder)
 
     async def twin(self, scenario: Scenario, store: StoreServer, *crashes: Point) -> Twin:
         """What a scenario comes to, and the steps of its last pass. Computed once for each worker."""
@@ -285,7 +282,9 @@ def lab(forge: Forge, postgres: str, template: str, simulator: StartSimulator, c
     def make_database() -> Iterator[str]:
         name = f"crash_{uuid.uuid4().hex}"
         admin(postgres, f"create database {name} template {template}")
-        yield url_of(postgres, name)
-        admin(postgres, f"drop database {name} with (force)")
+        try:
+            yield url_of(postgres, name)
+        finally:
+            admin(postgres, f"drop database {name} with (force)")
 
     return Lab(forge, make_database, simulator, clock)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
@@ -12,14 +11,13 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-
 from sqlalchemy import text
 
 from archiver.adapters import database
@@ -184,9 +182,7 @@ class Desk:
 class MakeDesk(Protocol):
     """Makes a desk around an account of the simulator."""
 
-    def __call__(
-        self, account: Account = ..., *, behaviour: Behaviour = ..., sync: Mapping[str, object] = ...
-    ) -> Desk:
+    def __call__(self, account: Account = ..., *, behaviour: Behaviour = ..., sync: Mapping[str, object] = ...) -> Desk:
         """Return the desk; nothing was archived yet."""
         ...
 
