@@ -97,6 +97,7 @@ class Transfer:
             raise
         except (Transient, SkipItem) as error:
             await self._postpone(entry, error)
+            self._watch_streak(error)
         else:
             self.streak = 0
 
@@ -169,11 +170,11 @@ class Transfer:
         await self.catalogue.advance(entry, after, mark, problem=reason, next_attempt_at=due)
         context.report.fail(entry.id, type(error).__name__, reason)
         log.warning("transfer_failed", reason=reason, attempt=entry.attempts, given_up=given_up, next_attempt_at=due)
-        if not isinstance(error, NotFound):  # a clear answer about this one recording
-            self._watch_streak(reason)
 
-    def _watch_streak(self, reason: str) -> None:
+    def _watch_streak(self, error: ArchiverError) -> None:
+        if isinstance(error, NotFound):  # a clear answer about this one recording
+            return
         self.streak += 1
         if self.streak >= max(UNLUCKY_STREAK, 2 * self.concurrency):
-            msg = f"{self.streak} transfers failed in a row, the last because: {reason}"
+            msg = f"{self.streak} transfers failed in a row, the last because: {error}"
             raise Unreachable(msg, hint="is the source or the bucket down? The next pass goes on")

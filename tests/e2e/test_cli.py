@@ -72,8 +72,8 @@ def test_the_version_needs_no_configuration(archive: Desk) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "db", "nonsense", "sync --nonsense", "explain", "search --limit 0", "search --state nowhere", "retry", "fetch 1",
-     "retry --all 7", "simulate --kind none", "demo --count 3"],
+    ["", "db", "nonsense", "sync --nonsense", "explain", "search --limit 0", "search --state nowhere", "retry",
+     "fetch 1", "retry --all 7", "simulate --kind none", "demo --count 3"],
 )  # fmt: skip
 def test_wrong_usage_is_exit_2(archive: Desk, words: str) -> None:
     """Whatever is wrong in the words: help on standard error or output, and never a traceback."""

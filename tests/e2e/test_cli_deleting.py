@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -48,9 +49,7 @@ def planned(desk: Desk) -> Path:
 
 def counts(done: Done) -> dict[str, object]:
     """What the answer of apply says of account acme."""
-    accounts = done.answer["accounts"]
-    assert isinstance(accounts, dict)
-    return dict(accounts["acme"])
+    return cast("dict[str, object]", done.section("accounts")["acme"])
 
 
 def test_a_plan_changes_nothing(kept: Desk) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import cast
 
 import pytest
 
 from archiver.simulator import Account, Fault, Html, Operation, Status, audio_bytes
+from tests.support.commands import Done
 from tests.support.desk import DAILY, Desk, MakeDesk
 from tests.support.stores import free_port
 from tests.support.world import calls, key_of
@@ -19,13 +20,9 @@ def gap(recording: int) -> Fault:
     return Fault(on=Operation.AUDIO, do=Html(), recording=recording, times=None)
 
 
-def counts(answer: Mapping[str, object]) -> dict[str, object]:
+def counts(done: Done) -> dict[str, object]:
     """What an answer says of account acme."""
-    accounts = answer["accounts"]
-    assert isinstance(accounts, dict)
-    found = accounts["acme"]
-    assert isinstance(found, dict)
-    return found
+    return cast("dict[str, object]", done.section("accounts")["acme"])
 
 
 def test_a_pass_that_is_all_well_is_exit_0(desk: MakeDesk) -> None:
@@ -34,7 +31,7 @@ def test_a_pass_that_is_all_well_is_exit_0(desk: MakeDesk) -> None:
     first, second = here.run("sync", "--json"), here.run("sync")
 
     assert (first.code, first.answer["exit_code"], first.answer["gaps"]) == (0, 0, [])
-    assert {name: counts(first.answer)[name] for name in ("new", "archived", "verified", "deleted")} == {
+    assert {name: counts(first)[name] for name in ("new", "archived", "verified", "deleted")} == {
         "new": 4, "archived": 4, "verified": 4, "deleted": 0,
     }  # fmt: skip
     objects = here.objects()
@@ -55,8 +52,7 @@ def test_a_pass_that_leaves_a_gap_is_exit_3(desk: MakeDesk) -> None:
 
     listed = here.run("sync", "--json")
     assert listed.code == 3
-    (found,) = listed.answer["gaps"]  # type: ignore[misc]
-    assert isinstance(found, dict)
+    (found,) = listed.rows("gaps")
     assert (found["account"], found["recording_id"], found["kind"]) == ("acme", "2", "retrying")
     assert found["start"] == CALLS[1].start.isoformat()
 
@@ -125,7 +121,7 @@ def test_deletions_beyond_a_limit_are_exit_4(desk: MakeDesk) -> None:
     done = here.run("sync", "--json")
 
     assert (done.code, done.answer["exit_code"]) == (4, 4)
-    assert counts(done.answer)["verified"] == 4
+    assert counts(done)["verified"] == 4
     assert "max_percent 50" in str(done.of("deletion_refused")[0]["reason"])
     assert here.simulator.requests.deletes == []
 
@@ -154,7 +150,7 @@ def test_verify_without_anything_looks_at_what_is_new(archive: Desk) -> None:
     """Everything was verified by the pass, so there is nothing to do."""
     done = archive.run("verify", "--json")
     assert done.code == 0
-    assert counts(done.answer)["verified"] == 0
+    assert counts(done)["verified"] == 0
 
 
 def test_verify_finds_what_was_altered_or_lost(desk: MakeDesk) -> None:

@@ -1,4 +1,4 @@
-"""`archiver run`: a pass at once and again, one at a time, whatever becomes of its neighbours and beside another one."""
+"""`archiver run`: a pass at once and again, one at a time, whatever becomes of its neighbours, also beside another."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_two_daemons_never_work_on_the_same_stage(here: Desk) -> None:
     assert here.simulator.requests.audio == {call.id: 1 for call in CALLS}
     assert len(here.objects()) == 2 * len(CALLS)
     claims = here.query("select recording_id, count(*) from history where after = 'transferring' group by recording_id")
-    assert sorted(claims) == [(str(call.id), 1) for call in CALLS]  # type: ignore[type-var]
+    assert sorted(claims) == [(str(call.id), 1) for call in CALLS]
     # no library speaks in between, although the first pass took much longer than the pause between passes
     ordinary = {"daemon_started", "pass_finished", "stopping", "daemon_stopped"}
     assert named(first) - {"stage_busy"} == named(second) - {"stage_busy"} == ordinary

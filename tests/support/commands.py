@@ -58,6 +58,14 @@ class Done:
         """Standard output, which must be one JSON list of objects."""
         return cast("list[dict[str, object]]", json.loads(self.out))
 
+    def section(self, name: str) -> dict[str, object]:
+        """An object inside the answer."""
+        return cast("dict[str, object]", self.answer[name])
+
+    def rows(self, name: str) -> list[dict[str, object]]:
+        """A list of objects inside the answer."""
+        return cast("list[dict[str, object]]", self.answer[name])
+
     @property
     def events(self) -> list[Event]:
         """Log events among the lines of standard error."""
@@ -241,7 +249,7 @@ def main() -> None:
     assert archiver.cli
     gc.freeze()
     for line in sys.stdin:
-        print(fork(Order(**json.loads(line))), flush=True)
+        print(fork(Order(**json.loads(line))), flush=True)  # noqa: T201 - the answer
 
 
 if __name__ == "__main__":
