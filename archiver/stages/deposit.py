@@ -87,7 +87,10 @@ class Deposit:
             upload = None
             if not body.ended:
                 upload = await self._begin(cleanup, key)
-                await self._send_parts(body, head, upload)
+                await self._send(head, upload)
+                head = b""  # one part at a time is in memory
+                while await self._send(await body.part(self.store.part_size), upload):
+                    pass
             received = body.fixity()
             judgement = judge_download(recording.size, received, before)
             if judgement is Download.DOUBTFUL:
@@ -102,12 +105,11 @@ class Deposit:
         except ObjectExists:
             return None
 
-    async def _send_parts(self, body: Body, head: bytes, upload: Upload | None) -> None:
-        part = head
-        while part:
-            if upload is not None:
-                await upload.write(part)
-            part = await body.part(self.store.part_size)
+    async def _send(self, part: bytes, upload: Upload | None) -> bool:
+        """Send one part, if there is anything to send to. False: it was empty, the body has ended."""
+        if part and upload is not None:
+            await upload.write(part)
+        return bool(part)
 
     async def _finish(
         self, key: str, head: bytes, upload: Upload | None, received: Fixity, *, whole_in_head: bool
@@ -170,10 +172,12 @@ class Body:
             self._take(chunk)
             pieces.append(chunk)
             have += len(chunk)
-        joined = b"".join(pieces)
-        self._rest = joined[size:]
+        last = pieces.pop()
+        kept = len(last) - max(have - size, 0)  # cut the last piece, not the whole: a part is copied once only
+        pieces.append(last[:kept])
+        self._rest = last[kept:]
         self.ended = self.ended and not self._rest
-        return joined[:size] if self._rest else joined
+        return b"".join(pieces)
 
     def _take(self, chunk: bytes) -> None:
         self._hash.update(chunk)
