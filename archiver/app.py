@@ -36,7 +36,7 @@ from archiver.stages.budget import ByteBudget
 
 Clock = Callable[[], datetime]
 
-MEMORY_FOR_BODIES = 64 * 1024 * 1024  # bytes in flight, over all accounts
+MEMORY_FOR_BODIES = 48 * 1024 * 1024  # bytes in flight, over all accounts
 
 
 def now() -> datetime:

@@ -41,7 +41,7 @@ class Pass:
     run: str
     stopping: Callable[[], bool] = lambda: False
     reports: dict[str, PassReport] = field(default_factory=dict)
-    refused: int = 0  # exit code of a limit or a neighbour that concerns the run as a whole
+    refusal: ArchiverError | None = None  # what forbade the automatic deletion as a whole
 
     async def sync(self) -> int:
         """Discover, transfer and verify; delete at the source where that is automatic. Returns the exit code."""
@@ -112,7 +112,7 @@ class Pass:
         except (ConfigError, SchemaError):
             raise
         except ArchiverError as error:
-            self.refused = error.exit_code
+            self.refusal = error
             log.error("deletion_refused", reason=str(error), hint=error.hint)
 
     async def _delete(self, items: Iterable[PlanItem]) -> None:
@@ -170,7 +170,8 @@ class Pass:
 
         def conclude(open_gaps: int) -> int:
             nonlocal code
-            code = self.refused or exit_code(self.reports.values(), open_gaps)
+            refused = 0 if self.refusal is None else self.refusal.exit_code
+            code = refused or exit_code(self.reports.values(), open_gaps)
             return code
 
         with structlog.contextvars.bound_contextvars(run_id=self.run):

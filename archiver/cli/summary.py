@@ -24,6 +24,9 @@ def show_pass(work: Pass, gaps: Sequence[Gap], all_gaps: int) -> None:
             out.print("  not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items())))
         if report.stopped:
             out.print("  [red]stopped[/] in", words(report.stopped))
+    if work.refusal is not None:
+        out.print("[red]deletion refused[/]:", words(work.refusal))
+        out.print(words(f"  {work.refusal.hint}"))
     show_gaps(gaps, all_gaps)
 
 
@@ -41,7 +44,8 @@ def _sentence(report: PassReport) -> str:
         (report.unproven, f"{report.unproven} slices unproven"),
         (report.failures.total(), f"[red]{report.failures.total()} failed[/]"),
     ]
-    done = [text for count, text in parts if count] or ["nothing to do"]
+    nothing = "nothing could be done" if report.stopped else "nothing to do"
+    done = [text for count, text in parts if count] or [nothing]
     spent = span(sum(report.seconds.values()))
     return f"{', '.join(done)}  [dim]{report.requests} requests, {spent}[/]"
 

@@ -125,6 +125,11 @@ def test_deletions_beyond_a_limit_are_exit_4(desk: MakeDesk) -> None:
     assert "max_percent 50" in str(done.of("deletion_refused")[0]["reason"])
     assert here.simulator.requests.deletes == []
 
+    for_people = here.run("sync")
+    assert for_people.code == 4
+    assert "deletion refused: account acme" in for_people.out
+    assert "nothing was deleted" in for_people.out
+
 
 def test_automatic_deletion_within_the_limits(desk: MakeDesk) -> None:
     """The pass that archives also deletes what is due."""
