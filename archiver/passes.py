@@ -189,8 +189,10 @@ class Pass:
                 await end_run(self.app.engine, self.run, code, counts, self.app.clock())
 
     def _count_requests(self, before: Mapping[str, tuple[int, Mapping[str, int]]]) -> None:
-        for name, report in self.reports.items():
-            source, (sent, retries) = self.app.sources[name], before[name]
+        for name, (sent, retries) in before.items():
+            source, report = self.app.sources[name], self.reports.get(name)
+            if report is None:
+                continue
             report.requests = source.requests_sent - sent
             for cause, count in source.retries.items():
                 report.retries[cause] += count - retries.get(cause, 0)

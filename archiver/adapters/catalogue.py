@@ -37,7 +37,7 @@ from archiver.errors import Conflict
 
 RECORD_PAGE = text("""
 with known as (
-    select recording_id, raw from recordings where account = :account and recording_id = any(:ids)
+    select recording_id, raw, state as stands from recordings where account = :account and recording_id = any(:ids)
 ), listed as (
     insert into recordings (account, state, listed_at, next_attempt_at, recording_id, call_start, call_end, duration_ms,
         size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
@@ -51,6 +51,10 @@ with known as (
         :extensions ::text[], :rule_ids ::text[], :file_names ::text[], :raws ::text[])
         as page(id, call_start, call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam,
             extensions, rule_ids, file_name, raw)
+    -- most of a page is known from the passes before; a conflict would lock, and so write, each of those rows
+    where not exists (
+        select from known where known.recording_id = page.id
+            and (known.raw::text = page.raw or known.stands not in ('discovered', 'failed', 'excluded')))
     on conflict (account, recording_id) do update set call_start = excluded.call_start, call_end = excluded.call_end,
         duration_ms = excluded.duration_ms, size_listed = excluded.size_listed, call_id = excluded.call_id,
         direction = excluded.direction, caller_id = excluded.caller_id, dnis = excluded.dnis, cnam = excluded.cnam,
@@ -92,6 +96,11 @@ class Catalogue:
             await opened.execute(statement)
             found = (await opened.execute(select(accounts).where(accounts.c.account == account))).one()
         return Progress(found.watermark, found.page_base)
+
+    async def begin_anew(self, account: str) -> None:
+        """Forget the watermark, so that everything from `start_from` on is listed again."""
+        async with connection(self.engine) as opened:
+            await opened.execute(update(accounts).where(accounts.c.account == account).values(watermark=null()))
 
     async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
         """Commit what one page listed. Returns how many recordings were new. Ids must not repeat in `items`."""
@@ -177,19 +186,19 @@ class Catalogue:
         if forgive:
             chosen = and_(chosen, recordings.c.claimed_by == mark.run)
             values["attempts"] = func.greatest(recordings.c.attempts - 1, 0)
-        return len(await self._move_many(chosen, State.TRANSFERRING, State.DISCOVERED, mark, values))
+        return await self._move_all(chosen, State.TRANSFERRING, State.DISCOVERED, mark, values)
 
     async def requeue_failed(self, account: str, mark: Mark) -> int:
         """Try recordings on the gap list again once their day has come. Their attempts begin anew."""
         chosen = and_(recordings.c.account == account, recordings.c.next_attempt_at <= mark.at)
-        return len(await self._move_many(chosen, State.FAILED, State.DISCOVERED, mark, {"attempts": 0}))
+        return await self._move_all(chosen, State.FAILED, State.DISCOVERED, mark, {"attempts": 0})
 
     async def requeue_excluded(self, account: str, policies_digest: str, mark: Mark) -> int:
         """Look again at recordings that other policies than the present ones excluded."""
         changed = recordings.c.policies_digest.is_distinct_from(policies_digest)
         chosen = and_(recordings.c.account == account, changed)
-        values = {"policies_digest": None, "problem": None, "next_attempt_at": mark.at}
-        return len(await self._move_many(chosen, State.EXCLUDED, State.DISCOVERED, mark, values))
+        values = {"policies_digest": None, "problem": None, "next_attempt_at": mark.at, "attempts": 0}
+        return await self._move_all(chosen, State.EXCLUDED, State.DISCOVERED, mark, values)
 
     async def advance(self, entry: Entry, after: State, mark: Mark, **values: object) -> None:
         """Move one recording on, if it still is as `entry` says. Raises Conflict when it is not."""
@@ -220,6 +229,16 @@ class Catalogue:
         statement = select(moved).add_cte(_logged(moved, before, after, mark).cte("logged"))
         async with connection(self.engine) as opened:
             return [to_entry(row) for row in await opened.execute(statement)]
+
+    async def _move_all(
+        self, where: ColumnElement[bool], before: State, after: State, mark: Mark, values: Mapping[str, object]
+    ) -> int:
+        """Move rows that nobody wants to see, however many: only their number comes back."""
+        require_move(before, after)
+        moved = _moved(where, before, after, values, recordings.c.account, recordings.c.recording_id)
+        statement = select(func.count()).select_from(moved).add_cte(_logged(moved, before, after, mark).cte("logged"))
+        async with connection(self.engine) as opened:
+            return int(await opened.scalar(statement) or 0)
 
 
 def _moved(

@@ -124,16 +124,7 @@ recordings = Table(
         "call_start",
         postgresql_where=text("state in ('discovered', 'failed')"),
     ),
-    Index(
-        "recordings_at_work_idx",
-        "account",
-        "state",
-        "recording_id",
-        postgresql_where=text("state in ('transferring', 'stored', 'purging', 'failed', 'quarantined', 'excluded')"),
-    ),
-    Index(
-        "recordings_retention_idx", "account", "call_start", "recording_id", postgresql_where=text("state = 'verified'")
-    ),
+    Index("recordings_state_idx", "account", "state", "call_start", "recording_id"),
     Index("recordings_start_idx", "account", "call_start"),
     Index("recordings_call_id_idx", "call_id"),
     Index("recordings_caller_id_idx", "caller_id"),

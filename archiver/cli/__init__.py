@@ -14,6 +14,7 @@ import typer
 from archiver import __version__, logs
 from archiver.cli import deleting, looking, mending, running, setting_up
 from archiver.cli.common import OutputClosed, State, complain, err
+from archiver.cli.tuning import tune
 from archiver.errors import ArchiverError
 from archiver.scheduler import INTERRUPTED
 
@@ -66,6 +67,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that the terminal cannot show must not end the command
             stream.reconfigure(errors="backslashreplace")
+    tune()
     sys.exit(_code())
 
 

@@ -20,6 +20,7 @@ FEW_READS = 4  # the same, once a slice of this pass has used its reads up: the 
 SPARE_PAGES = 2  # beyond what the totals say, before a walk counts as endless
 BLIND_PAGES = 200  # where totals say nothing
 MOST_PAGES = 1_000  # whatever the totals say: they may be made up
+CLOCK_SKEW = timedelta(minutes=5)  # between two hosts that list the same account
 
 
 def horizon(start_from: datetime, watermark: datetime | None, lookback: timedelta, now: datetime) -> Slice | None:
@@ -31,6 +32,11 @@ def horizon(start_from: datetime, watermark: datetime | None, lookback: timedelt
     since = start_from if watermark is None else max(start_from, watermark - lookback)
     until = now.replace(microsecond=0)
     return Slice(since, until) if since <= until else None
+
+
+def ahead(watermark: datetime | None, lookback: timedelta, now: datetime) -> bool:
+    """Whether the watermark lies in the future: a clock was ahead when it was set, and nothing there was listed."""
+    return watermark is not None and watermark > now + min(lookback, CLOCK_SKEW)
 
 
 def next_slice(stretch: Slice, after: datetime | None, width: timedelta) -> Slice | None:
@@ -66,6 +72,7 @@ class Walk:
     total: int | None = None  # the last page's claim
     total_pages: int | None = None
     full: bool = False  # whether the last page held as many items as a page holds
+    shrank: bool = False  # whether a total was smaller than one before: what moved up a page was passed over
 
     def add(self, number: int, page: Page) -> None:
         """Take in the answer to page `number`."""
@@ -74,6 +81,7 @@ class Walk:
         self.seen.update("raw:" + fingerprint(item.raw) for item in page.malformed)
         self.asked.append(number)
         self.fresh.append(len(self.seen) - before)
+        self.shrank = self.shrank or (page.total_items or 0) < (self.total or 0)
         self.total = page.total_items
         self.total_pages = page.total_pages
         fits = min(page.size or self.page_size, self.page_size)
@@ -169,7 +177,8 @@ def too_many(walk: Walk, window: Slice) -> bool:
 def judge(walk: Walk, window: Slice, reads_left: int) -> Judgement:
     """Say what a finished walk is worth. Totals prove; where they cannot, the slice is unproven, never complete."""
     count, divisible = len(walk.seen), window.seconds > 1 and reads_left > 0
-    if walk.total_known and count == walk.total:
+    agreed = walk.total_known and count == walk.total
+    if agreed and not walk.shrank:
         return Judgement(Belief.PROVED)
     if walk.cut:
         reason = f"the listing did not end after {len(walk.asked)} pages"
@@ -178,5 +187,7 @@ def judge(walk: Walk, window: Slice, reads_left: int) -> Judgement:
         return Judgement(Belief.UNPROVEN, "the source gave no usable total")
     if divisible:
         return Judgement(Belief.SMALLER)
+    if agreed:
+        return Judgement(Belief.UNPROVEN, "recordings left the listing while it was read", short=1)
     only = "only " if walk.short else ""
     return Judgement(Belief.UNPROVEN, f"the source says {walk.total} and listed {only}{count}", short=walk.short)

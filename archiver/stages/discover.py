@@ -36,7 +36,12 @@ class Discover:
         account = self.context.account
         progress = await self.catalogue.open_account(account, self.start_from)
         self.base = progress.page_base
-        stretch = rules.horizon(self.start_from, progress.watermark, self.lookback, self.context.clock())
+        watermark, now = progress.watermark, self.context.clock()
+        if rules.ahead(watermark, self.lookback, now):
+            log.error("watermark_ahead", watermark=watermark)
+            await self.catalogue.begin_anew(account)
+            watermark = None
+        stretch = rules.horizon(self.start_from, watermark, self.lookback, now)
         if stretch is None:
             return
         width, done = rules.FIRST_WIDTH, None

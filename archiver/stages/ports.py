@@ -119,6 +119,10 @@ class Catalogue(Protocol):
         """Make sure that the account has its row; an earlier `start_from` than before begins its listing anew."""
         ...
 
+    async def begin_anew(self, account: str) -> None:
+        """Forget the watermark: everything is to be listed again."""
+        ...
+
     async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
         """Commit what one page listed. Returns how many recordings were new. No id twice in `items`."""
         ...

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from archiver.core.model import Entry, Recording, Slice, State
+from archiver.core.model import Entry, Mark, Recording, Slice, State
 from archiver.core.plan import PlanItem
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.retention import Action, Candidate, decide
-from archiver.errors import NotFound, SkipItem, StopStage, Throttled, Transient, Unreachable
+from archiver.errors import Conflict, NotFound, SkipItem, StopStage, Throttled, Transient, Unreachable
 from archiver.stages.context import Context
 from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
@@ -185,10 +185,19 @@ class Purge:
             await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason))
             entry = replace(entry, state=State.PURGING)
         mark = self.context.mark(reason)
-        await self.catalogue.advance(entry, State.PURGED, mark, purged_at=mark.at)
+        try:
+            await self.catalogue.advance(entry, State.PURGED, mark, purged_at=mark.at)
+        except Conflict:
+            await self._note_gone(entry, mark)
         self.context.report.deleted += 1
         self.context.report.already_gone += not deleted
         log.info("recording_purged", reason=reason)
+
+    async def _note_gone(self, entry: Entry, mark: Mark) -> None:
+        """Somebody has moved the row on (a copy found bad): that the source has none is true all the same."""
+        stands = await self.reads.entry(entry.recording.account, entry.id)
+        if stands is not None and stands.purged_at is None:
+            await self.catalogue.note(stands, mark, purged_at=mark.at)
 
     async def _back(self, entry: Entry, reason: str) -> None:
         await self.catalogue.advance(entry, State.VERIFIED, self.context.mark(reason))

@@ -80,6 +80,13 @@ class Transfer:
             return None if self.context.stopping() or not self.claimed else self.claimed.popleft()
 
     async def _transfer(self, entry: Entry) -> None:
+        try:
+            await self._settle(entry)
+        except Conflict as error:
+            log.warning("claim_lost", reason=str(error))
+
+    async def _settle(self, entry: Entry) -> None:
+        """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
         policy = excluded_by(entry.recording, self.policies.policies)
         if policy is not None:
             await self._exclude(entry, policy)
@@ -91,9 +98,7 @@ class Transfer:
             await self._archive(entry)
         except ObjectExists as error:
             await self._quarantine(entry, str(error))
-        except Conflict as error:
-            log.warning("claim_lost", reason=str(error))
-        except (Throttled, StopStage, StopDaemon):
+        except (Conflict, Throttled, StopStage, StopDaemon):
             raise
         except (Transient, SkipItem) as error:
             await self._postpone(entry, error)

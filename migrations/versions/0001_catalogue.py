@@ -158,13 +158,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account"], ["accounts.account"], name=op.f("recordings_account_fkey")),
         sa.PrimaryKeyConstraint("account", "recording_id", name=op.f("recordings_pkey")),
     )
-    op.create_index(
-        "recordings_at_work_idx",
-        "recordings",
-        ["account", "state", "recording_id"],
-        unique=False,
-        postgresql_where=sa.text("state in ('transferring', 'stored', 'purging', 'failed', 'quarantined', 'excluded')"),
-    )
     op.create_index("recordings_call_id_idx", "recordings", ["call_id"], unique=False)
     op.create_index("recordings_caller_id_idx", "recordings", ["caller_id"], unique=False)
     op.create_index("recordings_dnis_idx", "recordings", ["dnis"], unique=False)
@@ -176,14 +169,10 @@ def upgrade() -> None:
         postgresql_where=sa.text("state in ('discovered', 'failed')"),
     )
     op.create_index("recordings_extensions_idx", "recordings", ["extensions"], unique=False, postgresql_using="gin")
-    op.create_index(
-        "recordings_retention_idx",
-        "recordings",
-        ["account", "call_start", "recording_id"],
-        unique=False,
-        postgresql_where=sa.text("state = 'verified'"),
-    )
     op.create_index("recordings_start_idx", "recordings", ["account", "call_start"], unique=False)
+    op.create_index(
+        "recordings_state_idx", "recordings", ["account", "state", "call_start", "recording_id"], unique=False
+    )
     op.create_table(
         "refresh_tokens",
         sa.Column("account", sa.Text(), nullable=False),
@@ -221,8 +210,8 @@ def downgrade() -> None:
     op.drop_index("history_recording_idx", table_name="history")
     op.drop_table("history")
     op.drop_table("refresh_tokens")
+    op.drop_index("recordings_state_idx", table_name="recordings")
     op.drop_index("recordings_start_idx", table_name="recordings")
-    op.drop_index("recordings_retention_idx", table_name="recordings", postgresql_where=sa.text("state = 'verified'"))
     op.drop_index("recordings_extensions_idx", table_name="recordings", postgresql_using="gin")
     op.drop_index(
         "recordings_due_idx", table_name="recordings", postgresql_where=sa.text("state in ('discovered', 'failed')")
@@ -230,11 +219,6 @@ def downgrade() -> None:
     op.drop_index("recordings_dnis_idx", table_name="recordings")
     op.drop_index("recordings_caller_id_idx", table_name="recordings")
     op.drop_index("recordings_call_id_idx", table_name="recordings")
-    op.drop_index(
-        "recordings_at_work_idx",
-        table_name="recordings",
-        postgresql_where=sa.text("state in ('transferring', 'stored', 'purging', 'failed', 'quarantined', 'excluded')"),
-    )
     op.drop_table("recordings")
     op.drop_index("gaps_open_idx", table_name="gaps", postgresql_where=sa.text("closed_at is null"))
     op.drop_table("gaps")

@@ -164,18 +164,26 @@ class Terminal:
         )
         os.close(slave)
         self._seen: list[bytes] = []
+        self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         for piece in iter(self._piece, b""):
-            self._seen.append(piece)
+            with self._news:
+                self._seen.append(piece)
+                self._news.notify_all()
 
     def _piece(self) -> bytes:
         try:
             return os.read(self._master, 65536)
         except OSError:  # the other end was closed
             return b""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a text has appeared."""
+        with self._news:
+            assert self._news.wait_for(lambda: text.encode() in b"".join(self._seen), timeout=60)
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end: exit code, and everything that appeared."""
@@ -201,12 +209,12 @@ def test_a_terminal_shows_progress_and_no_json(slow: Desk) -> None:
     )
     terminal = Terminal("--config", str(slow.world.write()), "sync")
     slow.arrived(Operation.AUDIO, 6)
+    terminal.wait_for("transfer")  # the stage at work
     slow.backstage.do(slow.simulator.release)
     code, shown = terminal.ended()
 
     assert code == 0
     assert "retried" in shown  # a column of the live table
-    assert "transfer" in shown  # the stage at work
     assert "5 archived" in shown
     assert "No gap is open." in shown
     assert '{"' not in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,19 @@ from archiver.adapters.catalogue_reads import Reads
 from archiver.core.listing import parse_recording
 from archiver.core.model import Malformed, Recording, Slice, State
 from archiver.errors import StopDaemon
-from tests.support.rows import LONG_AGO, NOW, START, found, listed, mark, open_account, plant, query, recording
+from tests.support.rows import (
+    LONG_AGO,
+    NOW,
+    START,
+    execute,
+    found,
+    listed,
+    mark,
+    open_account,
+    plant,
+    query,
+    recording,
+)
 
 HOUR = timedelta(hours=1)
 MORNING = Slice(START, START + HOUR)
@@ -285,3 +298,16 @@ async def test_a_page_is_marked_by_the_run_that_read_it(engine: AsyncEngine, cat
     await open_account(catalogue)
     await catalogue.record_page("acme", [recording("1")], mark(run="run-9"))
     assert await query(engine, "select run_id from history") == [("run-9",)]
+
+
+async def test_a_page_that_is_known_writes_nothing(engine: AsyncEngine, catalogue: Catalogue) -> None:
+    """The lookback is listed in every pass: rows that stay as they are must not even be locked."""
+    items = [recording(str(number)) for number in range(20)]
+    await listed(catalogue, *items)
+    await execute(engine, "update recordings set state = 'expired' where recording_id = '7'")
+    before = await query(engine, "select recording_id, xmin::text, xmax::text from recordings order by recording_id")
+    changed = [replace(item, cnam="another", raw={"new": True}) if item.id == "7" else item for item in items]
+    assert await catalogue.record_page("acme", changed, mark(run="run-9")) == 0
+    after = await query(engine, "select recording_id, xmin::text, xmax::text from recordings order by recording_id")
+    assert after == before
+    assert await query(engine, "select count(*) from history where run_id = 'run-9'") == [(0,)]

@@ -205,5 +205,6 @@ async def test_what_was_excluded_is_looked_at_again_under_other_policies(
     later = NOW + timedelta(hours=1)
     assert await catalogue.requeue_excluded("acme", "new", mark(at=later)) == 1
     entries = [entry async for entry in reads.entries("acme", [State.DISCOVERED])]
-    assert [(entry.problem, entry.attempts) for entry in entries] == [(None, 1)] * 2
+    # from none: being looked at is no failed attempt
+    assert [(entry.problem, entry.attempts) for entry in entries] == [(None, 0)] * 2
     assert sorted(entry.next_attempt_at for entry in entries) == [NOW, later]

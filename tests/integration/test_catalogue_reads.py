@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
@@ -173,3 +177,36 @@ async def test_the_history_is_told_in_order(catalogue: Catalogue, reads: Reads) 
         (State.TRANSFERRING, State.FAILED, "gave up", {"status": 503}),
     ]
     assert await reads.history("other", "1") == []
+
+
+async def test_a_walk_finds_the_place_of_its_next_batch_by_an_index(
+    engine: AsyncEngine, catalogue: Catalogue, reads: Reads
+) -> None:
+    """Else every batch would read and sort all that is left, and a million recordings would take a day."""
+    for first in range(0, BATCH + 100, 100):
+        await listed(catalogue, *(recording(f"{number:04}") for number in range(first, first + 100)))
+    stored = "state = 'stored', key = 'k', sha256 = repeat('a', 64), size = 1, stored_at = now()"
+    await execute(engine, f"update recordings set {stored}")
+    await execute(engine, "analyze recordings")
+    plans: list[str] = []
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def explained(
+        opened: Connection,
+        cursor: DBAPICursor,
+        statement: str,
+        parameters: Sequence[object],
+        context: object,
+        many: object,
+    ) -> None:
+        del cursor, context, many
+        with closing(opened.connection.cursor()) as asking:
+            asking.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
+            asking.execute(f"explain {statement}", parameters)
+            plans.append("\n".join(row[0] for row in asking.fetchall()))
+
+    assert len([entry async for entry in reads.entries("acme", [State.STORED])]) == BATCH + 100
+    first_batch, second_batch = plans
+    assert "Sort" not in first_batch + second_batch
+    assert "Index Cond" in second_batch
+    assert "ROW(call_start, recording_id) > ROW" in second_batch

@@ -206,3 +206,23 @@ async def test_a_quiet_account_costs_few_requests(strict_world: MakeWorld) -> No
     here.clock.move(minutes=15)
     await here.sync()
     assert here.simulator.requests.counts[Operation.LIST] - before <= 6
+
+
+async def test_a_watermark_of_a_clock_that_was_ahead_hides_nothing(strict_world: MakeWorld) -> None:
+    """The clock stood in the next year for a pass; then it is right again, and recordings come."""
+    here = await strict_world(Account(recordings=calls(2, days=1)))
+    here.clock.move(days=365)
+    await here.sync()
+    here.clock.now = NOON
+    for new in calls(2, days=0.5):
+        here.simulator.put(replace(new, id=new.id + 100))
+
+    with capture_logs() as logs:
+        await here.sync()
+
+    assert set(await here.entries()) == {"1", "2", "101", "102"}
+    assert [event["event"] for event in logs].count("watermark_ahead") == 1
+    assert await here.query("select watermark from accounts") == [(NOON,)]
+    with capture_logs() as logs:
+        await here.sync()
+    assert "watermark_ahead" not in [event["event"] for event in logs]

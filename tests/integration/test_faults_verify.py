@@ -174,3 +174,13 @@ async def test_verifying_does_not_move_what_is_being_purged(strict_world: MakeWo
     await remove(here, other)
     await here.verify()
     assert await here.states() == {"1": State.PURGING, "2": State.QUARANTINED}
+
+
+async def test_copies_of_an_account_that_left_the_configuration_can_still_be_verified(strict_world: MakeWorld) -> None:
+    here = await strict_world(Account(recordings=calls(2)))
+    await here.sync()
+    here.section("accounts")["name"] = "renamed"
+    done = await here.verify()
+    assert done.reports["acme"].verified == 2
+    assert here.exit_code == 0
+    assert await here.query("select exit_code from runs where command = 'verify'") == [(0,)]

@@ -137,6 +137,27 @@ async def test_a_clock_that_was_set_back_deletes_nothing(strict_world: MakeWorld
     assert here.simulator.requests.deletes == []
 
 
+async def test_a_deletion_is_on_record_even_if_the_copy_was_found_bad_meanwhile(strict_world: MakeWorld) -> None:
+    """`verify --all` quarantines it between mark and DELETE: the row must still say that the source has none."""
+    here = await archived(strict_world, *DUE)
+    here.policies = deleting()
+    await here.change(
+        """create function verifier() returns trigger language plpgsql as $$ begin
+            update recordings set state = 'quarantined', claimed_by = null, problem = 'the object is not in the bucket'
+                where recording_id = new.recording_id;
+            return null;
+        end $$;
+        create trigger verifier after update on recordings for each row when (new.state = 'purging')
+            execute function verifier()"""
+    )
+    await here.sync()
+    assert sorted(here.simulator.requests.deletes) == [1, 2, 3]
+    told = "select recording_id from history where after = 'quarantined' and reason = 'deleted at the source'"
+    assert sorted(await here.query(told)) == [("1",), ("2",), ("3",)]
+    entries = (await here.entries()).values()
+    assert {(entry.state, entry.purged_at) for entry in entries} == {(State.QUARANTINED, here.clock())}
+
+
 async def plan_of(here: World) -> Plan:
     plan = await here.draft()
     assert [item.recording_id for item in plan.items] == ["1", "2", "3"]

@@ -155,6 +155,38 @@ async def test_what_a_policy_excludes_is_not_downloaded_until_the_policy_goes(st
     assert here.exit_code == 0
 
 
+async def test_policies_that_change_often_use_up_no_attempts(strict_world: MakeWorld) -> None:
+    """Each change makes an excluded recording be looked at again: none of these looks was a failure."""
+    here = await strict_world(Account(recordings=in_and_out()), sync={"attempts": 1})
+    for wording in ("no-internal", "none-internal", "nothing-internal"):
+        here.policies = {"policies": [{"name": wording, "match": {"directions": ["INTRA_PBX"]}, "archive": False}]}
+        await here.sync()
+        assert (await here.states())["2"] is State.EXCLUDED
+    here.policies = {"policies": []}
+    await here.sync()
+    assert await here.states() == {"1": State.VERIFIED, "2": State.VERIFIED}
+    assert here.exit_code == 0
+
+
+async def test_a_recording_that_fails_after_its_claim_was_lost_does_not_stop_the_others(
+    strict_world: MakeWorld,
+) -> None:
+    """Another process took it over (its database session was cut): what becomes of it is no longer ours to say."""
+    bad = Fault(on=Operation.AUDIO, do=Html(), recording=1, times=3)
+    here = await strict_world(Account(recordings=calls(5), faults=(bad,)), sync={"concurrency": 1})
+    await here.change(
+        """create function taken() returns trigger language plpgsql as $$ begin
+            if new.state = 'transferring' and new.recording_id = '1' then new.claimed_by = 'another'; end if;
+            return new;
+        end $$;
+        create trigger taken before update on recordings for each row execute function taken()"""
+    )
+    with capture_logs() as logs:
+        await here.sync()
+    assert await here.states() == {"1": State.TRANSFERRING, **{str(number): State.VERIFIED for number in range(2, 6)}}
+    assert [event["event"] for event in logs if event["event"] in ("claim_lost", "stage_stopped")] == ["claim_lost"]
+
+
 async def test_an_unknown_direction_is_archived_rather_than_excluded(strict_world: MakeWorld) -> None:
     """A policy excludes only what it is surely about."""
     (one,) = calls(1)

@@ -99,7 +99,8 @@ def test_a_walk_ends_and_proves_only_what_was_counted(pages: list[Page], base: i
     assert len(walk.asked) == len(set(walk.asked))
     for window, reads_left in product((HOUR, SECOND), (0, 64)):
         judgement = judge(walk, window, reads_left)
-        assert (judgement.belief is Belief.PROVED) == (walk.total_known and walk.total == len(walk.seen))
+        agreed = walk.total_known and walk.total == len(walk.seen)
+        assert (judgement.belief is Belief.PROVED) == (agreed and not walk.shrank)
         assert judgement.belief is not Belief.SMALLER or (window.seconds > 1 and reads_left > 0)
         assert judgement.reason or judgement.belief is not Belief.UNPROVEN
 
@@ -149,6 +150,30 @@ def test_nothing_listed_of_what_the_source_claims_is_a_gap() -> None:
     walk = walked(lambda _: page([], total=7), page_size=10)
     assert (judge(walk, SECOND, 64).belief, judge(walk, SECOND, 64).short) == (Belief.UNPROVEN, 7)
     assert judge(walk, HOUR, 64).belief is Belief.SMALLER
+
+
+def test_a_listing_that_shrank_while_it_was_read_proves_nothing() -> None:
+    """A recording is deleted behind the reader's back: what follows moves up a page, and one is never shown."""
+    there = [str(number) for number in range(30)]
+    walk = Walk(10, 1)
+    while (number := next_page(walk)) is not None:
+        walk.add(number, page(there[(number - 1) * 10 : number * 10], total=len(there)))
+        there = there[1:] if number == 1 else there
+    assert "10" not in walk.seen
+    assert len(walk.seen) == walk.total  # the counts agree all the same
+    assert judge(walk, HOUR, 64).belief is Belief.SMALLER
+    last = judge(walk, SECOND, 64)
+    assert (last.belief, last.short) == (Belief.UNPROVEN, 1)
+
+
+def test_a_listing_that_grew_while_it_was_read_is_proved() -> None:
+    """What is new stands at the end, or moves the rest down and is seen twice: nothing is passed over."""
+    there = [str(number) for number in range(15)]
+    walk = Walk(10, 1)
+    while (number := next_page(walk)) is not None:
+        walk.add(number, page(there[(number - 1) * 10 : number * 10], total=len(there)))
+        there = [*there, "late"] if number == 1 else there
+    assert judge(walk, HOUR, 64).belief is Belief.PROVED
 
 
 def test_unreadable_items_count_once_each() -> None:
