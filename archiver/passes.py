@@ -16,13 +16,14 @@ from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
 from archiver.app import App
 from archiver.core.caps import check_caps, check_mode
-from archiver.core.lifecycle import ARCHIVED, AT_SOURCE
+from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, State
 from archiver.core.plan import Draft, Plan, PlanItem
 from archiver.core.policy import Mode
 from archiver.core.report import PassReport, exit_code
 from archiver.core.retention import may_be_due
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
+from archiver.scheduler import INTERRUPTED
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit
 from archiver.stages.discover import Discover
@@ -121,8 +122,11 @@ class Pass:
             return
         check_mode(self.app.policies.deletion)
         accounts = {self.app.account(item.account).name for item in wanted}
+        # what an earlier run has deleted counts against no limit: a plan may be applied again after a failure
+        present = {name: await self._still_there(name, wanted) for name in accounts}
+        counted = [item for item in wanted if item.recording_id in present[item.account]]
         at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
-        check_caps([item for item in wanted if await self._is_at_source(item)], at_source, self.app.policies.deletion)
+        check_caps(counted, at_source, self.app.policies.deletion)
         for name in sorted(accounts):
             mine = [item for item in wanted if item.account == name]
             context = self._context(name)
@@ -130,10 +134,9 @@ class Pass:
             with structlog.contextvars.bound_contextvars(account=name):
                 await self._stage(context, "purge", partial(purge.run, mine))
 
-    async def _is_at_source(self, item: PlanItem) -> bool:
-        """What an earlier run has deleted counts against no limit: a plan may be applied again after a failure."""
-        entry = await self.app.reads.entry(item.account, item.recording_id)
-        return entry is not None and entry.state in AT_SOURCE
+    async def _still_there(self, account: str, items: Iterable[PlanItem]) -> set[str]:
+        mine = [item.recording_id for item in items if item.account == account]
+        return await self.app.reads.at_source(account, mine)
 
     async def _stage(self, context: Context, name: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Run one stage under its lock. False: a neighbour is out of reach, or someone must act first."""
@@ -165,13 +168,13 @@ class Pass:
     @asynccontextmanager
     async def _recorded(self, command: str) -> AsyncIterator[Callable[[int], int]]:
         """Write the run down in the catalogue and sum it up in one event, however it ends."""
-        began, code = time.monotonic(), 1
+        began, code = time.monotonic(), 1  # a bug, unless something better is known
         before = {name: (source.requests_sent, source.retries) for name, source in self.app.sources.items()}
 
         def conclude(open_gaps: int) -> int:
             nonlocal code
             refused = 0 if self.refusal is None else self.refusal.exit_code
-            code = refused or exit_code(self.reports.values(), open_gaps)
+            code = INTERRUPTED if self.stopping() else refused or exit_code(self.reports.values(), open_gaps)
             return code
 
         with structlog.contextvars.bound_contextvars(run_id=self.run):
@@ -180,6 +183,9 @@ class Pass:
                 yield conclude
             except ArchiverError as error:
                 code = error.exit_code
+                raise
+            except asyncio.CancelledError:
+                code = INTERRUPTED
                 raise
             finally:
                 self._count_requests(before)

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, and_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Text, and_, any_, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.database import connection
@@ -103,6 +104,14 @@ class Reads:
         where = and_(recordings.c.account == account, recordings.c.state.in_(AT_SOURCE))
         async with connection(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
+
+    async def at_source(self, account: str, recording_ids: Collection[str]) -> set[str]:
+        """Tell which of these recordings the source should still have."""
+        table = recordings.c
+        named = table.recording_id == any_(literal(list(recording_ids), ARRAY(Text)))
+        where = and_(table.account == account, named, table.state.in_(AT_SOURCE))
+        async with connection(self.engine) as opened:
+            return set(await opened.scalars(select(table.recording_id).where(where)))
 
     async def search(self, wanted: Search, *, limit: int) -> list[Entry]:
         """Find recordings, latest call first, at most `limit`."""

@@ -19,7 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from archiver.errors import AccountBusy, ArchiverError, SchemaError, StopDaemon, Unreachable
 
 #: A process that vanished with its machine must not hold its locks for two hours (the kernel's default).
-KEEPALIVE = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
+#: And it idles by design: a server that cuts idle sessions off must not take its locks away.
+KEEPALIVE = (
+    "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3; "
+    "set idle_session_timeout = 0"
+)
 LOCK_ID = "hashtextextended(:name, 0)"
 #: And a server that vanished must not hold this process: libpq's own settings, in seconds and milliseconds.
 LOST_SERVER = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}

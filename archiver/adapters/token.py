@@ -15,6 +15,7 @@ from archiver.errors import AccessDenied
 log = structlog.get_logger()
 
 _EARLY = 300.0  # seconds before its end that a token is renewed, or a tenth of its life if that is less
+_DENIED_FOR = 3600.0  # seconds
 
 
 class TokenProvider(Protocol):
@@ -69,6 +70,7 @@ class _Renewing:
         self._current: str | None = None
         self._renew_at = 0.0
         self._denied: AccessDenied | None = None
+        self._ask_again_at = 0.0
 
     async def token(self) -> str:
         """Return the current token, renewed a little before its end."""
@@ -87,12 +89,13 @@ class _Renewing:
             return self._current
 
     async def _exchange(self, *, reason: str) -> str:
-        if self._denied is not None:  # asking again with refused credentials locks accounts
+        if self._denied is not None and self._clock() < self._ask_again_at:
             raise AccessDenied(str(self._denied), hint=self._denied.hint)
         try:
             grant = await _to_the_end(self._renew())
         except AccessDenied as error:
-            self._denied = error
+            # asking again with refused credentials locks accounts; never asking again outlasts a passing refusal
+            self._denied, self._ask_again_at = error, self._clock() + _DENIED_FOR
             raise
         life = grant.expires_in if grant.expires_in is not None else float("inf")
         self._current, self._renew_at = grant.access_token, self._clock() + life - min(_EARLY, life / 10)

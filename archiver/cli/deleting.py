@@ -88,7 +88,7 @@ async def _apply(settings: Settings, path: Path, *, as_json: bool) -> int:
             print_json({"run": work.run, "exit_code": code, "planned": len(given.items), "accounts": counts})
         else:
             show_pass(work, await app.reads.open_gaps(limit=20), await app.reads.count_gaps())
-        return INTERRUPTED if code is None or interrupt.stopping() else code
+        return INTERRUPTED if code is None else code
 
 
 def read_plan(path: Path) -> str:

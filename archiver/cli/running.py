@@ -72,7 +72,7 @@ async def _once(settings: Settings, *, as_json: bool) -> int:
             print_json({"run": work.run, "exit_code": code, "accounts": counts, "gaps": gaps})
         else:
             show_pass(work, gaps, await app.reads.count_gaps())
-        return INTERRUPTED if code is None or interrupt.stopping() else code
+        return INTERRUPTED if code is None else code
 
 
 def verify(
@@ -101,7 +101,7 @@ async def _verify(settings: Settings, ids: list[str], *, everything: bool, as_js
         else:
             for name, report in work.reports.items():
                 show_verified(name, report)
-        return INTERRUPTED if code is None or interrupt.stopping() else code
+        return INTERRUPTED if code is None else code
 
 
 async def _chosen(app: App, ids: list[str], *, everything: bool) -> Mapping[str, AsyncIterator[Entry]]:

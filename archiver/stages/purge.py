@@ -171,7 +171,9 @@ class Purge:
     async def _delete_checked(self, entry: Entry, reason: str) -> None:
         if not await self._source_is_unchanged(entry):
             return
-        await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason))
+        key, fixity = entry.require_copy()
+        checked = {"sha256": fixity.sha256, "size": fixity.size, "source": "call_id, start and size as archived"}
+        await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason, copy=key, **checked))
         await self._delete(replace(entry, state=State.PURGING))
 
     async def _delete(self, entry: Entry) -> None:

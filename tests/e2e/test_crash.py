@@ -85,7 +85,7 @@ CASES = [
     *after(made.MAIN, "verify", "catalogue.advance verified; catalogue.advance verified #4"),
     *after(made.SPOILT, "verify", "catalogue.advance quarantined"),
     *after(made.RECHECKED, "verify", "catalogue.note; catalogue.advance purged"),
-    *after(made.MAIN, "pass", "reads.entries; reads.count_at_source; reads.entry; reads.count_gaps"),
+    *after(made.MAIN, "pass", "reads.entries; reads.count_at_source; reads.at_source; reads.count_gaps"),
     *after(made.MAIN, "purge", "reads.entries; reads.entry; store.stored_fixity audio; store.read sidecar"),
     *after(made.MAIN, "purge", "source.get; catalogue.advance purging; source.delete; catalogue.advance purged"),
     *after(made.MAIN, "purge", "source.delete #2"),

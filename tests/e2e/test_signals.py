@@ -49,6 +49,7 @@ def test_what_is_in_flight_is_finished(here: Desk, command: str, number: signal.
     assert (entries["3"].attempts, entries["3"].problem) == (0, None)
     assert process.events("grace_over") == []
     assert "Traceback" not in process.log
+    assert here.query("select exit_code from runs") == [(130,)]  # not done, and no bug either
     assert here.run("sync").code == 0
     assert here.simulator.requests.audio == {1: 1, 2: 1, 3: 1, 4: 1}
 

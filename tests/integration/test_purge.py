@@ -73,6 +73,24 @@ async def test_nothing_is_deleted_a_second_before_its_floor(strict_world: MakeWo
     assert here.simulator.requests.deletes == [1]
 
 
+async def test_the_history_proves_the_last_check(strict_world: MakeWorld) -> None:
+    """Before each DELETE it says which copy was proved, and what the source said again."""
+    here = await strict_world(Account(recordings=DUE[:1]))
+    here.policies = deleting()
+    await here.sync()
+
+    (row,) = await here.query("select reason, detail from history where after = 'purging'")
+    entry = (await here.entries())["1"]
+    assert entry.fixity is not None
+    assert "permits it since" in str(row[0])
+    assert row[1] == {
+        "copy": entry.key,
+        "sha256": entry.fixity.sha256,
+        "size": entry.fixity.size,
+        "source": "call_id, start and size as archived",
+    }
+
+
 PERMITTING_NOTHING: tuple[dict[str, object], ...] = (
     {},
     deleting(mode="disabled"),

@@ -161,6 +161,18 @@ async def test_refused_credentials_are_not_tried_again(simulator: StartSimulator
     assert all(isinstance(result, errors.AccessDenied) and "log in again" in result.hint for result in results)
 
 
+async def test_a_refusal_is_not_remembered_for_ever(simulator: StartSimulator) -> None:
+    """A refusal that passes (a gateway in trouble) must not end a daemon's work; an hour later it asks again."""
+    service, time = await simulator(Account()), FakeTime()
+    async with endpoint_of(service) as endpoint:
+        tokens = PasswordToken("acme", endpoint, username="auditor", password="wrong-canary", clock=time.clock)
+        for seconds, asked in ((0, 1), (3599, 1), (2, 2)):
+            await time.sleep(seconds)
+            with pytest.raises(errors.AccessDenied):
+                await tokens.token()
+            assert service.requests.counts[Operation.TOKEN] == asked
+
+
 async def test_a_wrong_application_has_another_hint(simulator: StartSimulator) -> None:
     service = await simulator(Account())
     async with endpoint_of(service, client_secret="wrong") as endpoint:
