@@ -122,10 +122,10 @@ class Pass:
             return
         check_mode(self.app.policies.deletion)
         accounts = {self.app.account(item.account).name for item in wanted}
+        at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
         # what an earlier run has deleted counts against no limit: a plan may be applied again after a failure
         present = {name: await self._still_there(name, wanted) for name in accounts}
         counted = [item for item in wanted if item.recording_id in present[item.account]]
-        at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
         check_caps(counted, at_source, self.app.policies.deletion)
         for name in sorted(accounts):
             mine = [item for item in wanted if item.account == name]
