@@ -31,10 +31,11 @@ StoreName = Literal["juicefs", "moto"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the source holds: `count` recordings of `mean_size` bytes each (give or take half), over 30 days."""
+    """What the source holds: `count` recordings over 30 days, of `mean_size` bytes give or take half, or `exact`."""
 
     count: int
     mean_size: int
+    exact: bool = False
     start: datetime = field(default_factory=lambda: _now() - timedelta(days=DAYS, hours=1))
 
 
@@ -71,6 +72,7 @@ def source(load: Load) -> Iterator[Source]:
     """Serve a load on a free port."""
     command = [sys.executable, "-m", "bench.source", "--count", str(load.count), "--mean-size", str(load.mean_size)]
     command += ["--start", load.start.isoformat(), "--days", str(DAYS)]
+    command += ["--exact"] if load.exact else []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Source(json.loads(_line(process))["base_url"], process)
         assert process.stdin is not None

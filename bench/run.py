@@ -18,7 +18,10 @@ MEASURES: dict[str, Callable[[Cost], float]] = {
     "peak memory, MiB": lambda cost: cost.rss / MIB,
 }
 #: One very long call; several long ones at once; a backlog to list, and to begin with.
-LARGE = {"one-large": Load(count=1, mean_size=2_000 * MB), "several-large": Load(count=16, mean_size=100 * MB)}
+LARGE = {
+    "one-large": Load(count=1, mean_size=2_000 * MB, exact=True),
+    "several-large": Load(count=16, mean_size=100 * MB, exact=True),
+}
 BACKLOG = Load(count=100_000, mean_size=1000)
 BACKLOG_DOWNLOADS = 2_000
 
@@ -29,17 +32,16 @@ def compare(given: argparse.Namespace) -> None:
     ours, theirs = [], []
     with ring(load, store_name=given.store, concurrency=given.concurrency) as arena:
         for number in range(given.rounds):
-            ours.append(require(arena.archiver(), lambda cost: verified(cost) == load.count, arena.folder))
+            ours.append(require(arena.archiver(), lambda cost: counted(cost, "verified") == load.count, arena.folder))
             theirs.append(require(arena.rival(), lambda cost: cost.output.strip() == str(load.count), arena.folder))
             print(f"round {number + 1}: archiver {_brief(ours[-1])}; script {_brief(theirs[-1])}", flush=True)
     print(f"\n{load.count} recordings of {load.mean_size} bytes on average, {given.rounds} rounds, medians:\n")
     print(table(ours, theirs, load.count))
 
 
-def verified(cost: Cost) -> int:
-    """How many recordings a pass says that it has verified."""
-    accounts = json.loads(cost.output)["accounts"]
-    return sum(int(counts.get("verified", 0)) for counts in accounts.values())
+def counted(cost: Cost, name: str) -> int:
+    """What a pass says that it has done, over all accounts."""
+    return sum(int(counts[name]) for counts in json.loads(cost.output)["accounts"].values())
 
 
 def table(ours: Sequence[Cost], theirs: Sequence[Cost], count: int) -> str:
@@ -60,17 +62,20 @@ def memory(given: argparse.Namespace) -> None:
     """Run one pass over large recordings, and print its peak."""
     load = LARGE[given.what]
     with ring(load, store_name=given.store, concurrency=given.concurrency) as arena:
-        cost = require(arena.archiver(), lambda cost: verified(cost) == load.count, arena.folder)
-    print(f"{given.what}: {load.count} x {load.mean_size // MB} MB: {_brief(cost)}")
+        cost = require(arena.archiver(), lambda cost: counted(cost, "verified") == load.count, arena.folder)
+    print(f"{given.what}: {load.count} x {load.mean_size // MB} MB, {counted(cost, 'bytes')} bytes: {_brief(cost)}")
 
 
 def backlog(given: argparse.Namespace) -> None:
     """List 100,000 recordings, begin with them, and stop; print the peak."""
     with ring(BACKLOG, store_name=given.store, concurrency=given.concurrency) as arena:
-        cost = require(
-            arena.archiver(until=BACKLOG_DOWNLOADS), lambda cost: cost.audio >= BACKLOG_DOWNLOADS, arena.folder
-        )
-    print(f"backlog: {BACKLOG.count} listed, {cost.audio} downloaded: {_brief(cost)}, {cost.requests} requests")
+        cost = require(arena.archiver(until=BACKLOG_DOWNLOADS), _listed_and_begun, arena.folder)
+    done = f"{counted(cost, 'new')} listed, {counted(cost, 'archived')} archived"
+    print(f"backlog: {done}: {_brief(cost)}, {cost.requests} requests")
+
+
+def _listed_and_begun(cost: Cost) -> bool:
+    return counted(cost, "new") == BACKLOG.count and counted(cost, "archived") >= BACKLOG_DOWNLOADS // 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from archiver.simulator.account import ordinary
@@ -20,6 +21,9 @@ async def serve(arguments: argparse.Namespace) -> None:
         over=timedelta(days=arguments.days),
         mean_size=arguments.mean_size,
     )
+    if arguments.exact:
+        same = tuple(replace(item, size=arguments.mean_size) for item in account.recordings)
+        account = replace(account, recordings=same)
     async with Simulator(account) as simulator:
         print(json.dumps({"base_url": simulator.base_url}), flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
@@ -32,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--mean-size", type=int, required=True)
+    parser.add_argument("--exact", action="store_true", help="every recording of exactly the mean size")
     parser.add_argument("--start", type=datetime.fromisoformat, required=True)
     parser.add_argument("--days", type=float, required=True)
     asyncio.run(serve(parser.parse_args()))
