@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import (
     CTE,
@@ -13,7 +14,9 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Table,
+    Text,
     and_,
+    bindparam,
     func,
     insert,
     literal,
@@ -26,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.dml import ReturningInsert
 
 from archiver.adapters.database import connection
 from archiver.adapters.rows import to_columns, to_entry
@@ -80,6 +84,8 @@ class Catalogue:
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
         self.engine = engine
+        #: for changes that are one statement: atomic by itself, it needs no BEGIN and COMMIT around it
+        self.at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def open_account(self, account: str, start_from: datetime) -> Progress:
         """Make sure that the account has its row.
@@ -106,7 +112,7 @@ class Catalogue:
         """Commit what one page listed. Returns how many recordings were new. Ids must not repeat in `items`."""
         if not items:
             return 0
-        async with connection(self.engine) as opened:
+        async with connection(self.at_once) as opened:
             values = {"account": account, "run": mark.run, "now": mark.at, **to_columns(items)}
             return sum(row.is_new for row in await opened.execute(RECORD_PAGE, values))
 
@@ -211,13 +217,11 @@ class Catalogue:
         await self._write_one(entry, entry.state, mark, values)
 
     async def _write_one(self, entry: Entry, after: State, mark: Mark, values: Mapping[str, object]) -> None:
-        table = recordings.c
-        where = and_(table.account == entry.recording.account, table.recording_id == entry.id)
-        if entry.state is State.TRANSFERRING:
-            where = and_(where, table.claimed_by == mark.run)  # a run that lost its lock must not finish the work
-        moved = _moved(where, entry.state, after, values, table.account, table.recording_id)
-        async with connection(self.engine) as opened:
-            if (await opened.execute(_logged(moved, entry.state, after, mark).returning(history.c.id))).first() is None:
+        statement = _move_of_one(entry.state, after, tuple(sorted(values)))
+        chosen = {"chosen_account": entry.recording.account, "chosen_id": entry.id}
+        new = {f"new_{name}": value for name, value in values.items()}
+        async with connection(self.at_once) as opened:
+            if (await opened.execute(statement, {**chosen, **new, **_said(mark)})).first() is None:
                 msg = f"recording {entry.id} is no longer {entry.state}"
                 raise Conflict(msg)
 
@@ -226,9 +230,9 @@ class Catalogue:
     ) -> list[Entry]:
         require_move(before, after)
         moved = _moved(where, before, after, values, recordings)
-        statement = select(moved).add_cte(_logged(moved, before, after, mark).cte("logged"))
-        async with connection(self.engine) as opened:
-            return [to_entry(row) for row in await opened.execute(statement)]
+        statement = select(moved).add_cte(_logged(moved, before, after).cte("logged"))
+        async with connection(self.at_once) as opened:
+            return [to_entry(row) for row in await opened.execute(statement, _said(mark))]
 
     async def _move_all(
         self, where: ColumnElement[bool], before: State, after: State, mark: Mark, values: Mapping[str, object]
@@ -236,9 +240,9 @@ class Catalogue:
         """Move rows that nobody wants to see, however many: only their number comes back."""
         require_move(before, after)
         moved = _moved(where, before, after, values, recordings.c.account, recordings.c.recording_id)
-        statement = select(func.count()).select_from(moved).add_cte(_logged(moved, before, after, mark).cte("logged"))
-        async with connection(self.engine) as opened:
-            return int(await opened.scalar(statement) or 0)
+        statement = select(func.count()).select_from(moved).add_cte(_logged(moved, before, after).cte("logged"))
+        async with connection(self.at_once) as opened:
+            return int(await opened.scalar(statement, _said(mark)) or 0)
 
 
 def _moved(
@@ -253,17 +257,34 @@ def _moved(
     return guarded.returning(*returned).cte("moved")
 
 
-def _logged(moved: CTE, before: State, after: State, mark: Mark) -> Insert:
-    """Build the history rows of whatever the guarded update touched."""
+@lru_cache(maxsize=256)
+def _move_of_one(before: State, after: State, names: tuple[str, ...]) -> ReturningInsert[int]:
+    """Build the move of one recording. Kept: building it anew costs more than the database's part in it."""
+    table = recordings.c
+    where = and_(table.account == bindparam("chosen_account"), table.recording_id == bindparam("chosen_id"))
+    if before is State.TRANSFERRING:
+        where = and_(where, table.claimed_by == bindparam("said_run"))  # a run that lost its lock must not finish
+    values = {name: bindparam(f"new_{name}", type_=table[name].type) for name in names}
+    moved = _moved(where, before, after, values, table.account, table.recording_id)
+    return _logged(moved, before, after).returning(history.c.id)
+
+
+def _said(mark: Mark) -> dict[str, object]:
+    """Give what `_logged` leaves open."""
+    return {"said_at": mark.at, "said_reason": mark.reason, "said_run": mark.run, "said_detail": mark.detail}
+
+
+def _logged(moved: CTE, before: State, after: State) -> Insert:
+    """Build the history rows of whatever the guarded update touched; to be executed with `_said`."""
     row = select(
-        literal(mark.at, moment),
+        bindparam("said_at", type_=moment),
         moved.c.account,
         moved.c.recording_id,
         literal(before, state_type),
         literal(after, state_type),
-        literal(mark.reason),
-        literal(mark.run),
-        literal(mark.detail, JSON(none_as_null=True)),
+        bindparam("said_reason", type_=Text),
+        bindparam("said_run", type_=Text),
+        bindparam("said_detail", type_=JSON(none_as_null=True)),
     )
     columns = ["at", "account", "recording_id", "before", "after", "reason", "run_id", "detail"]
     return insert(history).from_select(columns, row)

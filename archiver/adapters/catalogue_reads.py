@@ -60,7 +60,7 @@ class Reads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
-        self.engine = engine
+        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")  # each read is one statement
 
     async def entry(self, account: str, recording_id: str) -> Entry | None:
         """Find one recording by its natural key."""

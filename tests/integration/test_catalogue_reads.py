@@ -201,7 +201,7 @@ async def test_a_walk_finds_the_place_of_its_next_batch_by_an_index(
     ) -> None:
         del cursor, context, many
         with closing(opened.connection.cursor()) as asking:
-            asking.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
+            asking.execute("set enable_seqscan = off; set enable_bitmapscan = off")
             asking.execute(f"explain {statement}", parameters)
             plans.append("\n".join(row[0] for row in asking.fetchall()))
 
