@@ -125,9 +125,9 @@ async def test_a_missing_column(engine: AsyncEngine, reads: Reads) -> None:
     assert raised.value.hint == "run: archiver db upgrade"
 
 
-async def test_sessions_that_were_ended_between_two_operations_are_not_noticed(
-    engine: AsyncEngine, catalogue: Catalogue, database_url: str
-) -> None:
+async def test_sessions_that_were_ended_while_they_were_idle_are_not_noticed(database_url: str) -> None:
+    engine = open_engine(database_url, pool_size=8, ping_after=0)  # every pause counts as idleness
+    catalogue = Catalogue(engine)
     await listed(catalogue, recording("1"))
     await asyncio.gather(*(found(engine, "1") for _ in range(5)))
     other = open_engine(database_url, pool_size=1)
@@ -136,6 +136,7 @@ async def test_sessions_that_were_ended_between_two_operations_are_not_noticed(
     assert ended > [(1,)]
     assert await asyncio.gather(*(found(engine, "1") for _ in range(5)))
     assert await listed(catalogue, recording("2")) == 1
+    await engine.dispose()
 
 
 async def test_a_session_that_is_ended_in_the_middle_is_out_of_reach_and_commits_nothing(
