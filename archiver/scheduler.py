@@ -110,7 +110,9 @@ class Daemon:
             await self._once()
             job.resume()
 
-        job = scheduler.add_job(once, trigger, misfire_grace_time=None, next_run_time=self.clock())
+        job = scheduler.add_job(
+            once, trigger, max_instances=1, coalesce=True, misfire_grace_time=None, next_run_time=self.clock()
+        )
         scheduler.start()
         await self.interrupt.asked.wait()
         await self.idle.wait()
