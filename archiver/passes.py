@@ -67,6 +67,10 @@ class Pass:
             await self._delete(plan.items)
             return conclude(0)
 
+    def counts(self) -> dict[str, dict[str, object]]:
+        """Give the numbers of each account: for the log, the catalogue and `--json`."""
+        return {name: report.as_counts() for name, report in self.reports.items()}
+
     async def draft(self, states: Collection[State] = ARCHIVED, *, started_before: datetime | None = None) -> Plan:
         """Decide about every archived recording. Changes nothing; memory holds only what is to be deleted."""
         draft = Draft(policies=self.app.policies, now=self.app.clock())
@@ -189,7 +193,7 @@ class Pass:
                 raise
             finally:
                 self._count_requests(before)
-                counts = {name: report.as_counts() for name, report in self.reports.items()}
+                counts = self.counts()
                 spent = round(time.monotonic() - began, 3)
                 log.info("pass_finished", command=command, exit_code=code, seconds=spent, accounts=counts)
                 await end_run(self.app.engine, self.run, code, counts, self.app.clock())

@@ -84,8 +84,7 @@ async def _apply(settings: Settings, path: Path, *, as_json: bool) -> int:
         async with shown(work, settings):
             code = await interrupt.finish(work.apply(given))
         if as_json:
-            counts = {name: report.as_counts() for name, report in work.reports.items()}
-            print_json({"run": work.run, "exit_code": code, "planned": len(given.items), "accounts": counts})
+            print_json({"run": work.run, "exit_code": code, "planned": len(given.items), "accounts": work.counts()})
         else:
             show_pass(work, await app.reads.open_gaps(limit=20), await app.reads.count_gaps())
         return INTERRUPTED if code is None else code

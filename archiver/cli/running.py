@@ -68,8 +68,7 @@ async def _once(settings: Settings, *, as_json: bool) -> int:
             code = await interrupt.finish(work.sync())
         gaps = await app.reads.open_gaps(limit=20)
         if as_json:
-            counts = {name: report.as_counts() for name, report in work.reports.items()}
-            print_json({"run": work.run, "exit_code": code, "accounts": counts, "gaps": gaps})
+            print_json({"run": work.run, "exit_code": code, "accounts": work.counts(), "gaps": gaps})
         else:
             show_pass(work, gaps, await app.reads.count_gaps())
         return INTERRUPTED if code is None else code
@@ -96,8 +95,7 @@ async def _verify(settings: Settings, ids: list[str], *, everything: bool, as_js
         async with shown(work, settings):
             code = await interrupt.finish(work.verify(entries))
         if as_json:
-            counts = {name: report.as_counts() for name, report in work.reports.items()}
-            print_json({"run": work.run, "exit_code": code, "accounts": counts})
+            print_json({"run": work.run, "exit_code": code, "accounts": work.counts()})
         else:
             for name, report in work.reports.items():
                 show_verified(name, report)

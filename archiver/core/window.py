@@ -70,7 +70,6 @@ class Walk:
     asked: list[int] = field(default_factory=list)
     fresh: list[int] = field(default_factory=list)  # new items on each asked page
     total: int | None = None  # the last page's claim
-    total_pages: int | None = None
     full: bool = False  # whether the last page held as many items as a page holds
     shrank: bool = False  # whether a total was smaller than one before: what moved up a page was passed over
 
@@ -83,7 +82,6 @@ class Walk:
         self.fresh.append(len(self.seen) - before)
         self.shrank = self.shrank or (page.total_items or 0) < (self.total or 0)
         self.total = page.total_items
-        self.total_pages = page.total_pages
         fits = min(page.size or self.page_size, self.page_size)
         self.full = len(page.recordings) + len(page.malformed) >= fits
 
