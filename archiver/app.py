@@ -19,6 +19,7 @@ from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.embedded_postgres import embedded_postgres
 from archiver.adapters.http_client import environment_proxy, make_client
+from archiver.adapters.ledger import Ledger
 from archiver.adapters.limiter import Clock as Seconds
 from archiver.adapters.limiter import Limiter, Sleep
 from archiver.adapters.object_store import Bucket, open_bucket
@@ -71,6 +72,7 @@ class App:
     policies: PolicySet
     engine: AsyncEngine
     catalogue: Catalogue
+    ledger: Ledger
     reads: Reads
     store: Bucket
     sources: dict[str, RecordingsApi]
@@ -144,6 +146,7 @@ async def open_source(
             client=client,
             sleep=waiting.sleep,
             clock=waiting.seconds,
+            now=clock,
         )
 
 
@@ -200,6 +203,7 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             policies=policies,
             engine=engine,
             catalogue=Catalogue(engine),
+            ledger=Ledger(engine),
             reads=Reads(engine),
             store=store,
             sources=sources,

@@ -16,10 +16,12 @@ from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
 from archiver.app import App
 from archiver.core.caps import check_caps, check_mode
+from archiver.core.danger import SourceRetention
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, State
 from archiver.core.plan import Draft, Plan, PlanItem
 from archiver.core.policy import Mode
+from archiver.core.recount import allowance
 from archiver.core.report import PassReport, exit_code
 from archiver.core.retention import may_be_due
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
@@ -27,7 +29,10 @@ from archiver.scheduler import INTERRUPTED
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit
 from archiver.stages.discover import Discover
+from archiver.stages.ledger import KeepLedger
 from archiver.stages.purge import Purge, candidate
+from archiver.stages.reading import Reader
+from archiver.stages.recounting import Recount
 from archiver.stages.transfer import Transfer
 from archiver.stages.verify import Verify
 
@@ -51,6 +56,7 @@ class Pass:
             await self._finish_interrupted()
             if self.app.policies.deletion.mode is Mode.AUTOMATIC and not self.stopping():
                 await self._delete_due()
+            await self._keep_ledger()
             return conclude(await self.app.reads.count_gaps())
 
     async def verify(self, entries: Mapping[str, AsyncIterator[Entry]]) -> int:
@@ -58,6 +64,7 @@ class Pass:
         async with self._recorded("verify") as conclude:
             for name, some in entries.items():
                 await self._verify(self._context(name), some)
+            await self._keep_ledger()
             return conclude(0)
 
     async def apply(self, plan: Plan) -> int:
@@ -65,6 +72,7 @@ class Pass:
         async with self._recorded("apply") as conclude:
             await self._finish_interrupted()
             await self._delete(plan.items)
+            await self._keep_ledger()
             return conclude(0)
 
     def counts(self) -> dict[str, dict[str, object]]:
@@ -107,6 +115,13 @@ class Pass:
             context = self._context(name)
             with structlog.contextvars.bound_contextvars(account=name):
                 await self._stage(context, "purge", self._purge(context).finish_interrupted)
+
+    async def _keep_ledger(self) -> None:
+        """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""
+        for name in self.app.sources:
+            context = self._context(name)
+            with structlog.contextvars.bound_contextvars(account=name):
+                await self._stage(context, "ledger", KeepLedger(context, self.app.ledger).run)
 
     async def _delete_due(self) -> None:
         due = may_be_due(self.app.policies.policies, self.app.clock())
@@ -212,14 +227,26 @@ class Pass:
         return Context(account, self.run, self.app.clock, report, self.stopping)
 
     def _discover(self, context: Context) -> Discover:
-        account, sync = self.app.account(context.account), self.app.settings.sync
+        app, account, sync = self.app, self.app.account(context.account), self.app.settings.sync
+        source = app.sources[account.name]
+        reader = Reader(context=context, source=source, ledger=app.ledger, page_size=sync.page_size)
+        recount = Recount(
+            context=context,
+            reader=reader,
+            ledger=app.ledger,
+            start_from=account.start_from,
+            source_retention=account.source_retention,
+        )
         return Discover(
             context=context,
-            source=self.app.sources[account.name],
-            catalogue=self.app.catalogue,
+            source=source,
+            ledger=app.ledger,
+            reader=reader,
+            recount=recount,
             start_from=account.start_from,
             lookback=sync.lookback,
-            page_size=sync.page_size,
+            recount_every=sync.recount_every,
+            allowance=allowance(account.requests_per_minute, sync.every, sync.recount_share),
         )
 
     def _transfer(self, context: Context) -> Transfer:
@@ -230,12 +257,18 @@ class Pass:
             deposit=Deposit(app.sources[context.account], app.store, context.report, timeout),
             store=app.store,
             catalogue=app.catalogue,
+            reads=app.reads,
             policies=app.policies,
             budget=app.budget,
             prefix=app.settings.vault.prefix,
             concurrency=sync.concurrency,
             attempts=sync.attempts,
+            retention=self._retention(context.account),
         )
+
+    def _retention(self, account: str) -> SourceRetention | None:
+        age = self.app.account(account).source_retention
+        return None if age is None else SourceRetention(age=age, warning=self.app.settings.sync.endangered_before)
 
     def _purge(self, context: Context) -> Purge:
         app = self.app

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.database import connection
-from archiver.adapters.rows import to_entry
-from archiver.adapters.tables import accounts, gaps, history, moment, recordings, runs
+from archiver.adapters.rows import to_entry, to_gap
+from archiver.adapters.tables import accounts, gap_events, gaps, history, moment, recordings, runs
+from archiver.core.gaps import Gap
 from archiver.core.lifecycle import ARCHIVED, AT_SOURCE, PENDING
 from archiver.core.model import Entry, State
 
@@ -41,18 +42,6 @@ class AccountStatus:
     counts: Mapping[State, int]
     bytes: int  # in the archive
     oldest_pending: datetime | None  # start of the oldest call that is not archived yet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """Something that should be in the archive and is not, or could not be proved to be."""
-
-    account: str
-    kind: str  # failed, quarantined, retrying, malformed, unlisted
-    recording_id: str | None
-    start: datetime
-    reason: str
-    since: datetime  # when it came onto the list
 
 
 class Reads:
@@ -105,6 +94,15 @@ class Reads:
         async with connection(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 
+    async def count_endangered(self, account: str, before: datetime) -> tuple[int, datetime | None]:
+        """Count what is not archived of calls that started before a moment; and the start of the oldest of them."""
+        table = recordings.c
+        where = and_(table.account == account, table.state.in_(PENDING), table.call_start < before)
+        query = select(func.count(), func.min(table.call_start)).where(where)
+        async with connection(self.engine) as opened:
+            count, oldest = (await opened.execute(query)).one()
+        return count, oldest
+
     async def at_source(self, account: str, recording_ids: Collection[str]) -> set[str]:
         """Tell which of these recordings the source should still have."""
         table = recordings.c
@@ -131,39 +129,33 @@ class Reads:
             marks = (await opened.execute(select(accounts.c.account, accounts.c.watermark).order_by("account"))).all()
         return [_status(name, mark, [row for row in rows if row[0] == name]) for name, mark in marks]
 
-    async def open_gaps(self, *, limit: int) -> list[Gap]:
-        """List what should be in the archive and is not: recordings first, then what the listing left open."""
-        return [*await self._recordings_missing(limit), *await self._listing_gaps(limit)][:limit]
-
-    async def _recordings_missing(self, limit: int) -> list[Gap]:
-        table = recordings.c
-        query = select(recordings).where(_MISSING).order_by(table.call_start, table.recording_id).limit(limit)
+    async def gaps(self, *, limit: int, account: str | None = None, closed: bool = False) -> list[Gap]:
+        """List gaps, those without an explanation first, then by call start. `closed`: the closed ones too."""
+        query = select(gaps).order_by(gaps.c.closed_at.is_not(None), gaps.c.explanation.is_not(None), *_GAP_ORDER)
+        if account is not None:
+            query = query.where(gaps.c.account == account)
+        if not closed:
+            query = query.where(gaps.c.closed_at.is_(None))
         async with connection(self.engine) as opened:
-            found = [to_entry(row) for row in await opened.execute(query)]
-        return [_gap(entry) for entry in found]
+            return [to_gap(row) for row in await opened.execute(query.limit(limit))]
 
-    async def _listing_gaps(self, limit: int) -> list[Gap]:
-        query = select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.since, gaps.c.id).limit(limit)
+    async def gap(self, number: int) -> Gap | None:
+        """Find one gap."""
         async with connection(self.engine) as opened:
-            rows = (await opened.execute(query)).all()
-        return [
-            Gap(
-                account=row.account,
-                kind=row.kind,
-                recording_id=None,
-                start=row.since,
-                reason=row.reason,
-                since=row.opened_at,
-            )
-            for row in rows
-        ]
+            row = (await opened.execute(select(gaps).where(gaps.c.id == number))).one_or_none()
+        return None if row is None else to_gap(row)
+
+    async def gap_events(self, number: int) -> list[Mapping[str, object]]:
+        """Read what happened to a gap, oldest first."""
+        query = select(gap_events).where(gap_events.c.gap_id == number).order_by(gap_events.c.id)
+        async with connection(self.engine) as opened:
+            return [dict(row._mapping) for row in await opened.execute(query)]  # noqa: SLF001 - as below
 
     async def count_gaps(self) -> int:
-        """Count all open gaps."""
-        missing = select(func.count()).select_from(recordings).where(_MISSING)
-        listing = select(func.count()).select_from(gaps).where(gaps.c.closed_at.is_(None))
+        """Count the gaps that are open and that nobody has explained."""
+        where = and_(gaps.c.closed_at.is_(None), gaps.c.explanation.is_(None))
         async with connection(self.engine) as opened:
-            return int(await opened.scalar(missing) or 0) + int(await opened.scalar(listing) or 0)
+            return int(await opened.scalar(select(func.count()).select_from(gaps).where(where)) or 0)
 
     async def history(self, account: str, recording_id: str) -> list[Mapping[str, object]]:
         """Read what happened to a recording, oldest first."""
@@ -192,8 +184,7 @@ class Reads:
 
 _TO_THE_END = (0, 3, 4)  # exit codes: done, done with gaps, done but for what a safety limit refused
 _ORDER = (recordings.c.call_start, recordings.c.recording_id)
-_RETRYING = and_(recordings.c.state == State.DISCOVERED, recordings.c.problem.is_not(None))
-_MISSING = or_(recordings.c.state.in_([State.FAILED, State.QUARANTINED]), _RETRYING)
+_GAP_ORDER = (gaps.c.since, gaps.c.id)
 
 
 def _after(last: Entry) -> ColumnElement[bool]:
@@ -230,16 +221,4 @@ def _status(
         counts={state: count for _, state, count, _, _ in rows},
         bytes=sum(int(size) for _, state, _, size, _ in rows if state in ARCHIVED),
         oldest_pending=min(pending, default=None),
-    )
-
-
-def _gap(entry: Entry) -> Gap:
-    kind = "retrying" if entry.state is State.DISCOVERED else str(entry.state)
-    return Gap(
-        account=entry.recording.account,
-        kind=kind,
-        recording_id=entry.id,
-        start=entry.recording.start,
-        reason=entry.problem or "",
-        since=entry.listed_at,
     )

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -16,7 +17,7 @@ import httpx
 
 from archiver.adapters.http_client import close, discard, read_bounded
 from archiver.adapters.http_outcomes import LIBRARY_ERRORS, Outcome, original, outcome_of_exception
-from archiver.adapters.limiter import Clock, Limiter, Sleep
+from archiver.adapters.limiter import Clock, Limiter, Sleep, utc_now
 from archiver.adapters.source_http import Call, SourceHttp
 from archiver.adapters.token import TokenProvider
 from archiver.core.listing import ID_PATTERN, format_time, parse_page, parse_recording
@@ -34,7 +35,7 @@ _SLOWEST = 1024.0  # bytes a second: slower than this a body counts as stalled
 
 
 class RecordingsApi:
-    """One account of the API. All waiting goes through `sleep`, all measuring through `clock`."""
+    """One account of the API. All waiting goes through `sleep`, all measuring through `clock`, the time is `now`."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class RecordingsApi:
         client: httpx.AsyncClient,
         sleep: Sleep = asyncio.sleep,
         clock: Clock = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         """`account` is the name in the configuration, `account_id` the source's. Raises ConfigError."""
         base = _base(base_url, account_id)
@@ -61,6 +63,7 @@ class RecordingsApi:
             client=client,
             sleep=sleep,
             clock=clock,
+            now=now,
         )
 
     @property
@@ -72,6 +75,11 @@ class RecordingsApi:
     def retries(self) -> Counter[str]:
         """How many attempts were repeated so far, by cause."""
         return self._http.retries.copy()
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """How far the source's clock is ahead of ours, by its last answer, in whole seconds. None: it has not said."""
+        return self._http.clock_ahead
 
     async def list_page(self, window: Slice, *, page: int, page_size: int) -> Page:
         """List calls that start inside the slice, oldest first. Raises BodyRejected for what is no listing."""

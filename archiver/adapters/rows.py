@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Row
 
+from archiver.core.gaps import Gap, GapKind, missing
 from archiver.core.model import Entry, Fixity, Recording, State
 
 
@@ -45,6 +46,29 @@ def to_recording(row: Row[*tuple[object, ...]]) -> Recording:
         extensions=tuple(row.extensions),
         rule_ids=tuple(row.rule_ids),
         file_name=row.file_name,
+        raw=row.raw,
+    )
+
+
+def to_gap(row: Row[*tuple[object, ...]]) -> Gap:
+    """Read a full row of `gaps`."""
+    kind = GapKind(row.kind)
+    return Gap(
+        id=row.id,
+        account=row.account,
+        kind=kind,
+        recording_id=row.recording_id,
+        since=row.since,
+        until=row.until,
+        reason=row.reason,
+        missing=missing(kind, row.claimed),
+        opened_at=row.opened_at,
+        seen_at=row.seen_at,
+        explanation=row.explanation,
+        explained_by=row.explained_by,
+        explained_at=row.explained_at,
+        closed_at=row.closed_at,
+        evidence=row.evidence,
         raw=row.raw,
     )
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import httpx
@@ -15,6 +16,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from archiver.adapters.http_client import discard, location_of, may_be_followed, same_origin
+from archiver.adapters.http_dates import read_date
 from archiver.adapters.http_outcomes import (
     LIBRARY_ERRORS,
     Outcome,
@@ -23,7 +25,7 @@ from archiver.adapters.http_outcomes import (
     outcome_of_exception,
     outcome_of_status,
 )
-from archiver.adapters.limiter import PATIENCE, Clock, Limiter, Sleep
+from archiver.adapters.limiter import PATIENCE, Clock, Limiter, Sleep, utc_now
 from archiver.adapters.token import TokenProvider
 from archiver.errors import ArchiverError, BodyRejected, Throttled, Transient, Unreachable
 
@@ -75,11 +77,13 @@ class SourceHttp:
         client: httpx.AsyncClient,
         sleep: Sleep = asyncio.sleep,
         clock: Clock = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`origin` is the one place that the bearer token goes to."""
+        """`origin` is the one place that the bearer token goes to, and the one whose clock is looked at."""
         self._account, self._origin = account, origin
         self._tokens, self._limiter, self._client = tokens, limiter, client
-        self._sleep, self._clock = sleep, clock
+        self._sleep, self._clock, self._now = sleep, clock, now
+        self.clock_ahead: timedelta | None = None  # of the origin over ours, whole seconds; None: it has not said
         self.requests_sent = 0
         self.retries: Counter[str] = Counter()
 
@@ -169,9 +173,16 @@ class SourceHttp:
             if token is None:
                 raise call.failed(Outcome.RETRY, f"redirect_{type(original(error)).__name__}") from None
             raise self.translated(call, error) from None
+        if token is not None:
+            self._compare_clocks(response)
         if token is not None and self._is_throttled(call, response):
             raise await self._throttled(call, response, sent_at)
         return response
+
+    def _compare_clocks(self, response: httpx.Response) -> None:
+        """Learn the origin's time from an answer whose headers have just come; one without a date changes nothing."""
+        if (there := read_date(response.headers.get("date", ""))) is not None:
+            self.clock_ahead = there - self._now().replace(microsecond=0)
 
     def _is_throttled(self, call: Call, response: httpx.Response) -> bool:
         outcome = outcome_of_status(

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     Enum,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from archiver.core.model import State, require_aware
 
@@ -65,6 +66,14 @@ accounts = Table(
     Column("watermark", moment, comment="every call start up to here was listed and its rows are committed"),
     Column("listed_from", moment, comment="sync start_from under which the watermark was reached"),
     Column("page_base", Integer, comment="number of the first page, once the account has shown it"),
+    Column("page_cap", Integer, comment="most items that the source puts on a page, where fewer than asked for"),
+    Column(
+        "ledger_position",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="the history up to here has been looked through for days that changed",
+    ),
     CheckConstraint("page_base in (0, 1)", name="page_base"),
 )
 
@@ -98,6 +107,7 @@ recordings = Table(
     Column("stored_at", moment),
     Column("verified_at", moment),
     Column("purged_at", moment),
+    Column("absent_since", moment, comment="a proved listing of the source lacked it, and none has had it since"),
     # the work
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", moment, nullable=False),
@@ -126,6 +136,12 @@ recordings = Table(
     ),
     Index("recordings_state_idx", "account", "state", "call_start", "recording_id"),
     Index("recordings_start_idx", "account", "call_start"),
+    Index(
+        "recordings_trouble_idx",
+        "account",
+        postgresql_where=text("state in ('failed', 'quarantined') or (state = 'discovered' and problem is not null)"),
+    ),
+    Index("recordings_absent_idx", "account", "call_start", postgresql_where=text("absent_since is not null")),
     Index("recordings_call_id_idx", "call_id"),
     Index("recordings_caller_id_idx", "caller_id"),
     Index("recordings_dnis_idx", "dnis"),
@@ -153,17 +169,76 @@ gaps = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("account", Text, ForeignKey("accounts.account"), nullable=False),
-    Column("kind", Text, nullable=False, comment="malformed: an unreadable item; unlisted: claimed, not listed"),
+    Column("kind", Text, nullable=False),
     Column("fingerprint", Text, nullable=False, comment="names the gap, so that seeing it again opens no second"),
+    Column("recording_id", Text, comment="null: the gap is about a slice of the listing"),
     Column("reason", Text, nullable=False),
     Column("since", moment, nullable=False),
     Column("until", moment, nullable=False),
+    Column("claimed", Integer, nullable=False, server_default=text("0"), comment="items of the source's total"),
     Column("raw", JSON),
     Column("opened_at", moment, nullable=False),
     Column("seen_at", moment, nullable=False),
+    Column("seen_run", Text),
+    Column("explanation", Text, comment="a person's reason why nothing more can be done"),
+    Column("explained_by", Text),
+    Column("explained_at", moment),
     Column("closed_at", moment),
-    CheckConstraint("kind in ('malformed', 'unlisted')", name="kind"),
-    Index("gaps_open_idx", "account", "kind", "fingerprint", unique=True, postgresql_where=text("closed_at is null")),
+    Column("evidence", Text, comment="why it was closed"),
+    CheckConstraint(
+        "kind in ('retrying', 'failed', 'quarantined', 'vanished', 'malformed', 'unlisted', 'shrunken')", name="kind"
+    ),
+    CheckConstraint(
+        "(explanation is null) = (explained_by is null) and (explanation is null) = (explained_at is null)",
+        name="explained_by_whom",
+    ),
+    Index("gaps_unclosed_idx", "account", "fingerprint", unique=True, postgresql_where=text("closed_at is null")),
+)
+
+gap_events = Table(
+    "gap_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("gap_id", BigInteger, ForeignKey("gaps.id"), nullable=False),
+    Column("at", moment, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False, comment="the run, or the person"),
+    CheckConstraint("event in ('opened', 'changed', 'reopened', 'explained', 'closed')", name="event"),
+    Index("gap_events_gap_idx", "gap_id", "id"),
+)
+
+days = Table(
+    "days",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("day", Date, primary_key=True, comment="of call starts, UTC"),
+    Column("checked_at", moment, comment="the source was last asked about the whole day"),
+    Column("proved_at", moment, comment="and its answer agreed with the catalogue"),
+    Column("settled_at", moment, comment="listed when its lookback was over"),
+    Column("said", Integer, comment="recordings that the source said it has; null: nothing usable"),
+    Column("doubt", Text, comment="why the day is not proved"),
+    Column("stale", Boolean, nullable=False, server_default=text("true"), comment="the ledger lacks a line about it"),
+    Index("days_stale_idx", "account", "day", postgresql_where=text("stale")),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", moment, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("counts", JSONB, nullable=False),
+    Column("missing", JSONB, nullable=False, comment="calls by kind of gap"),
+    Column("checked_at", moment),
+    Column("proved_at", moment),
+    Column("settled_at", moment),
+    CheckConstraint("state in ('proved', 'unproven', 'gap')", name="state"),
+    Index("ledger_day_idx", "account", "day", "id"),
 )
 
 refresh_tokens = Table(

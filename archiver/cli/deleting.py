@@ -86,7 +86,7 @@ async def _apply(settings: Settings, path: Path, *, as_json: bool) -> int:
         if as_json:
             print_json({"run": work.run, "exit_code": code, "planned": len(given.items), "accounts": work.counts()})
         else:
-            show_pass(work, await app.reads.open_gaps(limit=20), await app.reads.count_gaps())
+            show_pass(work, await app.reads.gaps(limit=20), await app.reads.count_gaps())
         return INTERRUPTED if code is None else code
 
 

@@ -156,13 +156,13 @@ async def _pass(settings: Settings) -> PassReport:
 
 
 async def _sum_up(app: App, work: Pass) -> None:
-    show_pass(work, await app.reads.open_gaps(limit=20), await app.reads.count_gaps())
+    show_pass(work, await app.reads.gaps(limit=20), await app.reads.count_gaps())
 
 
 async def _judge(stage: Stage, settings: Settings, last: PassReport) -> int:
     """Hold the demo to what it promises: one recording has no audio at all, everything else is archived."""
     async with open_app(settings) as app:
-        gaps = {gap.recording_id for gap in await app.reads.open_gaps(limit=20)}
+        gaps = {gap.recording_id for gap in await app.reads.gaps(limit=20)}
     expected = {str(stage.account.oddities["html_always"])}
     idle = (last.new, last.archived, last.verified, last.deleted) == (0, 0, 0, 0)
     if gaps == expected and idle:

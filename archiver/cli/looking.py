@@ -70,7 +70,7 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
         reads = Reads(engine)
         accounts, runs = await reads.status(), await reads.last_runs(limit=1)
         total = await reads.count_gaps()
-        gaps = await reads.open_gaps(limit=MOST_GAPS if as_json else 20)
+        gaps = await reads.gaps(limit=MOST_GAPS if as_json else 20)
     if as_json:
         last = runs[0] if runs else None
         print_json(

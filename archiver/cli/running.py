@@ -66,7 +66,7 @@ async def _once(settings: Settings, *, as_json: bool) -> int:
         work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping)
         async with shown(work, settings):
             code = await interrupt.finish(work.sync())
-        gaps = await app.reads.open_gaps(limit=20)
+        gaps = await app.reads.gaps(limit=20)
         if as_json:
             print_json({"run": work.run, "exit_code": code, "accounts": work.counts(), "gaps": gaps})
         else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archiver.adapters.catalogue_reads import Gap
+from archiver.app import now
 from archiver.cli.common import add, moment, out, show, size, span, table, words
+from archiver.core.gaps import Gap
 from archiver.core.plan import Plan
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.report import PassReport
@@ -66,9 +67,10 @@ def show_gaps(gaps: Sequence[Gap], total: int) -> None:
     if not gaps:
         out.print("No gap is open.")
         return
-    rows = table("account", "recording", "call start", "kind", "reason", title=f"Open gaps: {total}")
+    rows = table("gap", "account", "recording", "call start", "kind", "age", "reason", title=f"Open gaps: {total}")
     for gap in gaps:
-        add(rows, gap.account, gap.recording_id or "-", moment(gap.start), gap.kind, gap.reason)
+        age = span(now() - gap.opened_at)
+        add(rows, gap.id, gap.account, gap.recording_id or "-", moment(gap.since), gap.kind, age, gap.reason)
     show(rows)
     if total > len(gaps):
         out.print(f"… and {total - len(gaps)} more: archiver status --json")

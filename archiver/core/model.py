@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from archiver.errors import IntegrityError
@@ -84,6 +84,28 @@ class Slice:
         """How many distinct call starts (at the source's resolution of one second) the slice covers."""
         return int((self.until - self.since).total_seconds()) + 1
 
+    def days(self) -> Iterator[date]:
+        """Every day (UTC) of which the slice holds a part, in order."""
+        day = self.since.date()
+        while day <= self.until.date():
+            yield day
+            day += timedelta(days=1)
+
+    def covers(self, other: Slice) -> bool:
+        """Whether every start of the other slice lies in this one."""
+        return self.since <= other.since and other.until <= self.until
+
+
+def midnight(day: date) -> datetime:
+    """First moment of a day (UTC)."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def whole_day(day: date) -> Slice:
+    """All call starts of a day (UTC)."""
+    first = midnight(day)
+    return Slice(first, first + timedelta(days=1, seconds=-1))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
@@ -154,11 +176,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """What an account has shown of its paging. None: not yet, or nothing to be said."""
+
+    page_base: int | None = None  # number of the first page, 0 or 1
+    page_cap: int | None = None  # most items that it puts on a page, where that is fewer than asked for
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the listing of an account has come, and what was learnt about it."""
 
     watermark: datetime | None  # every start up to here was listed and is committed
-    page_base: int | None  # number of the first page, 0 or 1
+    learnt: Learnt
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,17 @@ PLAIN = (
     "new",
     "malformed",
     "slices",
+    "counts",
+    "late",
+    "absent",
+    "recounted",
+    "recounts_due",
     "unproven",
     "archived",
     "adopted",
     "disagreeing",
     "bytes",
+    "endangered",
     "excluded",
     "verified",
     "quarantined",
@@ -35,17 +41,24 @@ class PassReport:
     new: int = 0
     malformed: int = 0  # unreadable items seen for the first time
     slices: int = 0
+    counts: int = 0  # requests for a total alone
+    late: int = 0  # of the new ones: found behind the watermark
+    absent: int = 0  # no longer listed by the source, though it had them
+    recounted: int = 0  # older days that the source was asked about again
+    recounts_due: int = 0  # and those that are left for the next passes
     unproven: int = 0  # slices whose completeness the source's totals did not show
     archived: int = 0
     adopted: int = 0  # of those: the object already stood there, from an attempt that was cut off
     disagreeing: int = 0  # of those: not as long as listed, though two downloads agreed
     bytes: int = 0
+    endangered: int = 0  # not archived as the transfer began, and soon deleted by the source itself
     excluded: int = 0
     verified: int = 0
     quarantined: int = 0
     deleted: int = 0  # at the source
     already_gone: int = 0  # of those: the source said 404
     requests: int = 0
+    clock_seconds: int | None = None  # the source's clock is so far ahead of ours; None: it has not said
     retries: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)  # by kind, this pass
     kept: Counter[str] = field(default_factory=Counter)  # not deleted at the last check, by reason
@@ -66,6 +79,7 @@ class PassReport:
         counts: dict[str, object] = {name: getattr(self, name) for name in PLAIN}
         counts |= {"retries": dict(self.retries), "failures": dict(self.failures), "kept": dict(self.kept)}
         counts |= {"seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()}}
+        counts |= {} if self.clock_seconds is None else {"clock_seconds": self.clock_seconds}
         return counts | ({"stopped": self.stopped} if self.stopped else {})
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from archiver.core.model import Page, Slice
+from archiver.core.model import Malformed, Page, Slice, midnight
 
 SECOND = timedelta(seconds=1)
+ONE_DAY = timedelta(days=1)
 FIRST_WIDTH = timedelta(days=1)
 WIDEST = timedelta(days=32)  # a quiet year costs a dozen requests
 MOST_ITEMS = 2_000  # a slice with more is halved before it is walked: pages shift less, a crash repeats less
@@ -23,28 +24,32 @@ MOST_PAGES = 1_000  # whatever the totals say: they may be made up
 CLOCK_SKEW = timedelta(minutes=5)  # between two hosts that list the same account
 
 
-def horizon(start_from: datetime, watermark: datetime | None, lookback: timedelta, now: datetime) -> Slice | None:
-    """The stretch that this pass must list: from the watermark less the lookback, up to now.
-
-    A recording is published after its call has ended, so starts behind the watermark can still appear:
-    the lookback is how late that may be. None when `start_from` lies in the future.
-    """
-    since = start_from if watermark is None else max(start_from, watermark - lookback)
+def stretch_ahead(start_from: datetime, watermark: datetime | None, now: datetime) -> Slice | None:
+    """What was never listed: from behind the watermark (None: from `start_from`) up to now. None: nothing yet."""
+    since = start_from if watermark is None else max(start_from, watermark + SECOND)
     until = now.replace(microsecond=0)
     return Slice(since, until) if since <= until else None
 
 
-def ahead(watermark: datetime | None, lookback: timedelta, now: datetime) -> bool:
+def ahead(watermark: datetime | None, now: datetime) -> bool:
     """Whether the watermark lies in the future: a clock was ahead when it was set, and nothing there was listed."""
-    return watermark is not None and watermark > now + min(lookback, CLOCK_SKEW)
+    return watermark is not None and watermark > now + CLOCK_SKEW
 
 
 def next_slice(stretch: Slice, after: datetime | None, width: timedelta) -> Slice | None:
-    """The slice that follows `after` (None: the first), at most `width` wide; None at the end of the stretch."""
+    """The slice that follows `after` (None: the first), at most `width` wide; None at the end of the stretch.
+
+    It ends with a day (UTC) where it can, so that days are listed whole.
+    """
     since = stretch.since if after is None else after + SECOND
     if since > stretch.until:
         return None
-    return Slice(since, min(since + width - SECOND, stretch.until))
+    last = midnight((since + width).date())
+    until = (last if last > since else since + width) - SECOND
+    next_day = midnight(since.date()) + ONE_DAY
+    if width < ONE_DAY:
+        until = min(since + width, next_day) - SECOND
+    return Slice(since, min(until, stretch.until))
 
 
 def next_width(width: timedelta, items: int, page_size: int) -> timedelta:
@@ -67,38 +72,50 @@ class Walk:
     page_size: int  # as asked for
     base: int | None  # number of the first page, where the account has shown it
     seen: set[str] = field(default_factory=set)
+    odd: dict[str, Malformed] = field(default_factory=dict)  # unreadable items, by fingerprint
     asked: list[int] = field(default_factory=list)
     fresh: list[int] = field(default_factory=list)  # new items on each asked page
     total: int | None = None  # the last page's claim
+    granted: int | None = None  # the last page's own page size
     full: bool = False  # whether the last page held as many items as a page holds
     shrank: bool = False  # whether a total was smaller than one before: what moved up a page was passed over
 
     def add(self, number: int, page: Page) -> None:
         """Take in the answer to page `number`."""
-        before = len(self.seen)
+        before = len(self)
         self.seen.update(item.id for item in page.recordings)
-        self.seen.update("raw:" + fingerprint(item.raw) for item in page.malformed)
+        self.odd.update((fingerprint(item.raw), item) for item in page.malformed)
         self.asked.append(number)
-        self.fresh.append(len(self.seen) - before)
+        self.fresh.append(len(self) - before)
         self.shrank = self.shrank or (page.total_items or 0) < (self.total or 0)
         self.total = page.total_items
+        self.granted = page.size or self.granted
         fits = min(page.size or self.page_size, self.page_size)
         self.full = len(page.recordings) + len(page.malformed) >= fits
+
+    def __len__(self) -> int:
+        """How many distinct items were listed, readable or not."""
+        return len(self.seen) + len(self.odd)
+
+    @property
+    def odd_are_counted(self) -> bool:
+        """Whether the source's total counts the items that cannot be read."""
+        return len(self) == self.total
 
     @property
     def total_known(self) -> bool:
         """False where the total is absent, or says zero beside items (as the vendor's own example does)."""
-        return self.total is not None and (self.total > 0 or not self.seen)
+        return self.total is not None and (self.total > 0 or not len(self))
 
     @property
     def reached(self) -> bool:
         """Whether as many items were listed as the total claims; an empty listing has nothing to reach."""
-        return self.total_known and 0 < len(self.seen) == self.total
+        return self.total_known and 0 < len(self) == self.total
 
     @property
     def short(self) -> int:
         """How many items the total claims beyond those that were listed; 0 where it says nothing usable."""
-        return max((self.total or 0) - len(self.seen), 0) if self.total_known else 0
+        return max((self.total or 0) - len(self), 0) if self.total_known else 0
 
     @property
     def cut(self) -> bool:
@@ -107,9 +124,15 @@ class Walk:
 
     def learned_base(self) -> int | None:
         """The number of the first page, if this walk shows it."""
-        if self.base != 0 and 0 in self.asked and self.seen:
+        if self.base != 0 and 0 in self.asked and len(self):
             return 0 if self.fresh[self.asked.index(0)] else 1
         return self.base
+
+    def learned_cap(self) -> int | None:
+        """The most items that the source puts on a page, where that is fewer than asked for."""
+        went_on = len(self.asked) > 1 and self.fresh[1] > 0
+        most = self.granted or (max(self.fresh) if went_on else None)
+        return most if most is not None and most < self.page_size else None
 
 
 def fingerprint(raw: object) -> str:
@@ -121,12 +144,12 @@ def next_page(walk: Walk) -> int | None:
     """The page to ask for next; None when the walk is over.
 
     The vendor documents the first page as 1 and shows it as 0. Until an account has shown which it is, the
-    walk starts at 1 and asks for 0 as well, unless the total is already reached.
+    walk starts at 1 and asks for 0 as well: a total that is reached on page 1 may count that page alone.
     """
     if not walk.asked:
         return 1 if walk.base is None else walk.base
     if walk.reached and not walk.full:  # behind a full page there may be more than the total admits
-        return None
+        return 0 if walk.base is None and 0 not in walk.asked else None
     probing = walk.asked[-1] == 0 and len(walk.asked) > 1  # page 0 was asked last, to learn the base
     # where pages count from 1, page 0 may be the first one as well: then page 1 repeats it and is not the end
     repeated = walk.asked == [0, 1]
@@ -168,14 +191,14 @@ def too_many(walk: Walk, window: Slice) -> bool:
 
     Never below an hour: a total that lies must not lead to a request for each second.
     """
-    items = (walk.total or 0) if walk.total_known else len(walk.seen)
+    items = (walk.total or 0) if walk.total_known else len(walk)
     return items > MOST_ITEMS and window.seconds > NARROWEST_SECONDS
 
 
 def judge(walk: Walk, window: Slice, reads_left: int) -> Judgement:
     """Say what a finished walk is worth. Totals prove; where they cannot, the slice is unproven, never complete."""
-    count, divisible = len(walk.seen), window.seconds > 1 and reads_left > 0
-    agreed = walk.total_known and count == walk.total
+    count, divisible = len(walk), window.seconds > 1 and reads_left > 0
+    agreed = walk.total_known and (count == walk.total or 0 < len(walk.seen) == walk.total)
     if agreed and not walk.shrank:
         return Judgement(Belief.PROVED)
     if walk.cut:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from archiver.settings.types import (
     AccountId,
     AccountName,
+    Age,
     Blank,
     Bucket,
     FernetKey,
@@ -180,6 +181,10 @@ class Account(Section):
     requests_per_minute: Whole = Field(
         default=10, ge=1, description="Quota of your application; 10 is the vendor's default."
     )
+    source_retention: Annotated[Age | None, Blank] = Field(
+        default=None,
+        description="The source itself deletes a recording when its call began so long ago. null: never.",
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -209,7 +214,22 @@ class Sync(Section):
         default=timedelta(hours=72),
         ge=timedelta(0),
         le=timedelta(days=3650),
-        description="How far back each pass lists.",
+        description="How late after its call's start a recording may be published: recounted in each pass.",
+    )
+    recount_every: Length = Field(
+        default=timedelta(days=7),
+        ge=timedelta(hours=1),
+        le=timedelta(days=3650),
+        description="Each day of calls is counted again at the source at least this often.",
+    )
+    recount_share: Whole = Field(
+        default=20, ge=1, le=100, description="Percent of the quota that recounts of older days may use."
+    )
+    endangered_before: Length = Field(
+        default=timedelta(days=14),
+        ge=timedelta(hours=1),
+        le=timedelta(days=3650),
+        description="How long before source_retention a recording that is not archived counts as endangered.",
     )
     concurrency: Whole = Field(default=16, ge=1, le=64, description="Downloads at once, per account.")
     page_size: Whole = Field(default=100, ge=1, le=1000, description="Recordings asked for in one listing request.")

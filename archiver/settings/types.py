@@ -190,12 +190,12 @@ HeaderSecret = Annotated[Secret, AfterValidator(_without_spaces)]
 FernetKey = Annotated[Secret, AfterValidator(_fernet_key)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Length = Annotated[
-    timedelta,
-    BeforeValidator(_length),
-    PlainSerializer(length_text, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": duration.PATTERN}),
-]
+_FROM_TEXT = BeforeValidator(_length)
+_TO_TEXT = PlainSerializer(length_text, return_type=str, when_used="json")
+_AS_TEXT = WithJsonSchema({"type": "string", "pattern": duration.PATTERN})
+Length = Annotated[timedelta, _FROM_TEXT, _TO_TEXT, _AS_TEXT]
+# the bounds come first: behind the rest, and beside None, they would not be told in words
+Age = Annotated[timedelta, Field(ge=timedelta(days=1), le=timedelta(days=36500)), _FROM_TEXT, _TO_TEXT, _AS_TEXT]
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 WebUrl = Annotated[str, AfterValidator(web_url)]
 AccountName = Annotated[

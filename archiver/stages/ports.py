@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from archiver.core.coverage import DayFacts, DayRow, Proof
+from archiver.core.gaps import GapKind, Standing
 from archiver.core.model import (
     Entry,
     Fixity,
+    Learnt,
     Malformed,
     Mark,
     Page,
@@ -20,6 +23,7 @@ from archiver.core.model import (
     State,
     StoreFacts,
 )
+from archiver.core.recount import DueDay, Expected, Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class RecordingSource(Protocol):
     Every call waits for the account's quota, retries what is transient by itself, and raises Throttled,
     Transient, Unreachable, AccessDenied or NotFound when that did not help.
     """
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """How far the source's clock is ahead of ours, by its last answer. None: it has not said."""
+        ...
 
     async def list_page(self, window: Slice, *, page: int, page_size: int) -> Page:
         """List calls that start inside the slice, oldest first."""
@@ -115,34 +124,11 @@ class ObjectStore(Protocol):
 class Catalogue(Protocol):
     """The record. Every change writes its history row with it; `mark` is what the history says."""
 
-    async def open_account(self, account: str, start_from: datetime) -> Progress:
-        """Make sure that the account has its row; an earlier `start_from` than before begins its listing anew."""
-        ...
+    async def claim(self, account: str, mark: Mark, *, limit: int, first_before: datetime | None = None) -> list[Entry]:
+        """Take due recordings for transfer: they are the run's until it moves them on.
 
-    async def begin_anew(self, account: str) -> None:
-        """Forget the watermark: everything is to be listed again."""
-        ...
-
-    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
-        """Commit what one page listed. Returns how many recordings were new. No id twice in `items`."""
-        ...
-
-    async def record_malformed(self, account: str, items: Sequence[Malformed], window: Slice, *, now: datetime) -> int:
-        """Keep unreadable items, each as a gap. Returns how many were new."""
-        ...
-
-    async def record_gap(
-        self, account: str, kind: str, window: Slice, *, reason: str, mark: str, now: datetime
-    ) -> bool:
-        """Open a gap, or say that it was seen again. True: it is new."""
-        ...
-
-    async def accept_slice(self, account: str, window: Slice, *, base: int | None, proved: bool, now: datetime) -> None:
-        """Move the watermark over a slice whose rows are committed."""
-        ...
-
-    async def claim(self, account: str, mark: Mark, *, limit: int) -> list[Entry]:
-        """Take due recordings for transfer: they are the run's until it moves them on."""
+        Those whose call started before `first_before` come first, the oldest of them ahead of all.
+        """
         ...
 
     async def hand_back(self, account: str, mark: Mark, *, forgive: bool) -> int:
@@ -166,6 +152,72 @@ class Catalogue(Protocol):
         ...
 
 
+class Ledger(Protocol):
+    """The record of what the source was asked and what it said: pages, gaps, and the proof of each day."""
+
+    async def open_account(self, account: str, start_from: datetime) -> Progress:
+        """Make sure that the account has its row; an earlier `start_from` than before begins its listing anew."""
+        ...
+
+    async def begin_anew(self, account: str) -> None:
+        """Forget the watermark: everything is to be listed again."""
+        ...
+
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
+        """Commit what one page listed. Returns how many recordings were new. No id twice in `items`."""
+        ...
+
+    async def record_malformed(
+        self, account: str, items: Sequence[Malformed], window: Slice, mark: Mark, *, counted: bool
+    ) -> int:
+        """Keep unreadable items, each as a gap. `counted`: the source's total counts them. Returns how many are new."""
+        ...
+
+    async def record_gap(
+        self, account: str, kind: GapKind, window: Slice, mark: Mark, *, fingerprint: str, claimed: int
+    ) -> Standing:
+        """Open a gap with the mark's reason, or say that it was seen again. More `claimed` than before reopens it."""
+        ...
+
+    async def accept_slice(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
+        """Move the watermark over a slice whose rows are committed, and write down what its days are worth."""
+        ...
+
+    async def conclude(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
+        """Write down what days that were asked about again are worth, and close gaps that are no more."""
+        ...
+
+    async def expected(self, account: str, window: Slice) -> Mapping[date, Expected]:
+        """Count, for each day with any, what the source should have in the slice."""
+        ...
+
+    async def unlisted(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
+        """Find recordings that should be at the source in the slice, known since `before`, and were not listed."""
+        ...
+
+    async def mark_absent(self, account: str, recording_ids: Sequence[str], mark: Mark) -> None:
+        """Note in the history that the source no longer lists these; they are not expected there any more."""
+        ...
+
+    async def due_days(
+        self, account: str, *, before: date, proved_before: datetime, troubled_before: datetime
+    ) -> list[DueDay]:
+        """Find days before `before`, in order, that were last asked about before these times, or never settled."""
+        ...
+
+    async def settle_gaps(self, account: str, mark: Mark) -> None:
+        """Open a gap for every recording that should be archived and is in trouble; close those that are no more."""
+        ...
+
+    async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
+        """Read the facts of days of which something has changed since their last line in the ledger."""
+        ...
+
+    async def write_days(self, rows: Sequence[DayRow], mark: Mark) -> None:
+        """Add lines to the ledger, where they say something new."""
+        ...
+
+
 class CatalogueReads(Protocol):
     """What the stages ask of the record. Reads in batches: memory does not grow with the catalogue."""
 
@@ -177,6 +229,10 @@ class CatalogueReads(Protocol):
 
     async def entry(self, account: str, recording_id: str) -> Entry | None:
         """Find one recording by its natural key."""
+        ...
+
+    async def count_endangered(self, account: str, before: datetime) -> tuple[int, datetime | None]:
+        """Count what is not archived of calls that started before a moment; and the start of the oldest of them."""
         ...
 
     async def count_at_source(self, account: str) -> int:

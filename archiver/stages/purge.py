@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
 
+from archiver.core import clocks
 from archiver.core.model import Entry, Mark, Recording, Slice, State
 from archiver.core.plan import PlanItem
 from archiver.core.policy import Mode, PolicySet
-from archiver.core.retention import Action, Candidate, decide
+from archiver.core.retention import Action, Candidate, Decision, decide
 from archiver.errors import Conflict, NotFound, SkipItem, StopStage, Throttled, Transient, Unreachable
+from archiver.stages import clock
 from archiver.stages.context import Context
 from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
@@ -47,6 +50,36 @@ def changed_at_source(archived: Recording, now: Recording) -> str | None:
     anchors = (("call_id", archived.call_id, now.call_id), ("start", archived.start, now.start),
                ("size", archived.size, now.size))  # fmt: skip
     return next((name for name, before, after in anchors if before != after), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """A decision that was made by our clock, and the time by whichever of our clock and the source's is behind."""
+
+    decision: Decision
+    cautious: datetime
+
+    @property
+    def permits(self) -> bool:
+        """Whether the recording may be deleted at the source now, by either clock."""
+        return self.decision.action is Action.DELETE_AT_SOURCE and not self._too_early
+
+    @property
+    def kind(self) -> str:
+        """The reason in one word."""
+        return "clock_disagrees" if self._too_early else self.decision.reason
+
+    @property
+    def sentence(self) -> str:
+        """The reason for a person to read."""
+        but = f", but the source's clock says {self.cautious:%Y-%m-%d %H:%M:%S} UTC" if self._too_early else ""
+        return self.decision.sentence + but
+
+    @property
+    def _too_early(self) -> bool:
+        # only the wait is asked of both: when a recording was listed and verified was told by our clock alone
+        due = self.decision.action is Action.DELETE_AT_SOURCE
+        return due and (self.decision.not_before is None or self.cautious < self.decision.not_before)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,25 +134,29 @@ class Purge:
         if entry is None:
             self._kept("unknown", "the catalogue has no such recording")
             return
-        decision = decide(candidate(entry), self.policies.policies, self.context.clock())
-        if decision.action is not Action.DELETE_AT_SOURCE:
-            self._kept(decision.reason, decision.sentence)
+        decision = self._decide(entry)
+        if not decision.permits:
+            self._kept(decision.kind, decision.sentence)
         elif entry.fixity is None or (entry.fixity.sha256, entry.fixity.size) != (item.sha256, item.size):
             self._kept("copy_changed", "the copy on record is not the one that was planned")
         elif await self._copy_is_good(entry):
-            await self._delete_checked(entry, decision.sentence)
+            await self._delete_checked(entry)
 
     async def _resume(self, entry: Entry) -> None:
         """Finish a purge that was marked before: if the source still has it, everything is asked again."""
-        as_verified = replace(entry, state=State.VERIFIED)
-        decision = decide(candidate(as_verified), self.policies.policies, self.context.clock())
-        allowed = self.policies.deletion.mode is Mode.AUTOMATIC and decision.action is Action.DELETE_AT_SOURCE
         if not await self._source_is_unchanged(entry):
             return
-        if not allowed:
+        decision = self._decide(replace(entry, state=State.VERIFIED))
+        if self.policies.deletion.mode is not Mode.AUTOMATIC or not decision.permits:
             await self._back(entry, f"not deleted after all: {decision.sentence}")
         elif await self._copy_is_good(entry):
             await self._delete(entry)
+
+    def _decide(self, entry: Entry) -> LastWord:
+        """Ask the policies, by our clock and by the source's: to be asked again once the source has answered."""
+        now = self.context.clock()
+        decision = decide(candidate(entry), self.policies.policies, now)
+        return LastWord(decision, clocks.cautious(now, self.source.clock_ahead))
 
     async def _copy_is_good(self, entry: Entry) -> bool:
         verdict = await inspect_copy(self.store, entry)
@@ -139,6 +176,7 @@ class Purge:
         except NotFound:
             await self._missing(entry)
             return False
+        clock.watch(self.context, self.source)
         anchor = changed_at_source(entry.recording, described)
         if anchor is None:
             return True
@@ -168,12 +206,16 @@ class Purge:
         except (SkipItem, StopStage):
             return ()
 
-    async def _delete_checked(self, entry: Entry, reason: str) -> None:
+    async def _delete_checked(self, entry: Entry) -> None:
         if not await self._source_is_unchanged(entry):
+            return
+        decision = self._decide(entry)
+        if not decision.permits:
+            self._kept(decision.kind, decision.sentence)
             return
         key, fixity = entry.require_copy()
         checked = {"sha256": fixity.sha256, "size": fixity.size, "source": "call_id, start and size as archived"}
-        await self.catalogue.advance(entry, State.PURGING, self.context.mark(reason, copy=key, **checked))
+        await self.catalogue.advance(entry, State.PURGING, self.context.mark(decision.sentence, copy=key, **checked))
         await self._delete(replace(entry, state=State.PURGING))
 
     async def _delete(self, entry: Entry) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
 from archiver.core import backoff, naming, sidecar
+from archiver.core.clocks import latest
+from archiver.core.danger import SourceRetention
 from archiver.core.model import Entry, State
 from archiver.core.policy import PolicySet
 from archiver.core.retention import excluded_by
@@ -27,7 +30,7 @@ from archiver.errors import (
 from archiver.stages.budget import ByteBudget
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit, Deposited
-from archiver.stages.ports import Catalogue, ObjectStore
+from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore
 from archiver.stages.workers import run_workers
 
 log = structlog.get_logger()
@@ -43,11 +46,13 @@ class Transfer:
     deposit: Deposit
     store: ObjectStore
     catalogue: Catalogue
+    reads: CatalogueReads
     policies: PolicySet
     budget: ByteBudget
     prefix: str
     concurrency: int
     attempts: int  # tries before a recording goes on the gap list
+    retention: SourceRetention | None = None  # None: the source deletes nothing by itself
     claimed: deque[Entry] = field(default_factory=deque)
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     streak: int = 0
@@ -60,12 +65,31 @@ class Transfer:
             log.warning("claims_recovered", recordings=lost)
         await self.catalogue.requeue_failed(account, context.mark("tried again after a day on the gap list"))
         await self.catalogue.requeue_excluded(account, self.policies.digest, context.mark("the policies have changed"))
+        if self.retention is not None:
+            await self._warn(self.retention)
         try:
             await run_workers(self.concurrency, self._work)
         finally:
             # also when cancelled: what was claimed and not finished is free again at once
             back = context.mark("handed back unfinished")
             await asyncio.shield(self.catalogue.hand_back(account, back, forgive=True))
+
+    async def _warn(self, retention: SourceRetention) -> None:
+        """Say which recordings the source will soon delete by itself, archived or not."""
+        now = self._latest()
+        count, oldest = await self.reads.count_endangered(self.context.account, retention.endangered_before(now))
+        self.context.report.endangered = count
+        if oldest is None:
+            return
+        gone_at = retention.gone_at(oldest)
+        if not retention.urgent(oldest, now):
+            log.warning("recordings_endangered", count=count, oldest=oldest, gone_at=gone_at)
+        else:
+            log.error("recordings_endangered", count=count, oldest=oldest, gone_at=gone_at)
+
+    def _latest(self) -> datetime:
+        """The later of both clocks: the source deletes by its own."""
+        return latest(self.context.clock(), self.deposit.source.clock_ahead)
 
     async def _work(self) -> None:
         while (entry := await self._next()) is not None:
@@ -75,9 +99,13 @@ class Transfer:
     async def _next(self) -> Entry | None:
         async with self.claiming:
             if not self.claimed and not self.context.stopping():
-                mark = self.context.mark("claimed for transfer")
-                self.claimed.extend(await self.catalogue.claim(self.context.account, mark, limit=self.concurrency * 2))
+                self.claimed.extend(await self._claim())
             return None if self.context.stopping() or not self.claimed else self.claimed.popleft()
+
+    async def _claim(self) -> list[Entry]:
+        mark, limit = self.context.mark("claimed for transfer"), self.concurrency * 2
+        first = None if self.retention is None else self.retention.endangered_before(self._latest())
+        return await self.catalogue.claim(self.context.account, mark, limit=limit, first_before=first)
 
     async def _transfer(self, entry: Entry) -> None:
         try:

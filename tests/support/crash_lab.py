@@ -44,8 +44,13 @@ RECORD = """select json_build_object(
     'recordings', coalesce((select json_agg(
         to_jsonb(r) - 'attempts' - 'next_attempt_at' - case state when 'failed' then 'problem' else '' end
         order by recording_id) from recordings r), '[]'),
-    'gaps', coalesce((select json_agg(to_jsonb(g) - 'id' order by kind, fingerprint) from gaps g), '[]'),
-    'accounts', coalesce((select json_agg(a order by account) from accounts a), '[]'),
+    'gaps', coalesce((select json_agg(
+        to_jsonb(g) - 'id' - 'seen_run' - case kind when 'failed' then 'reason' else '' end
+        order by kind, fingerprint) from gaps g), '[]'),
+    'accounts', coalesce((select json_agg(to_jsonb(a) - 'ledger_position' order by account) from accounts a), '[]'),
+    'days', coalesce((select json_agg(d order by day) from days d), '[]'),
+    'ledger', coalesce((select json_agg(l order by day) from (
+        select distinct on (day) day, state, counts, missing from ledger order by day, id desc) l), '[]'),
     'history', coalesce((select json_agg(h order by id) from history h), '[]'))"""
 
 
@@ -85,6 +90,8 @@ class EndState:
     recordings: list[Mapping[str, object]]
     gaps: list[Mapping[str, object]]
     accounts: list[Mapping[str, object]]
+    days: list[Mapping[str, object]]
+    ledger: list[Mapping[str, object]]
     objects: Mapping[str, str]  # SHA-256 by key
     deleted: list[int]  # ids that were deleted at the source, as often as a DELETE came
     uploads: list[str]  # keys of multipart uploads that are neither complete nor aborted
@@ -179,6 +186,8 @@ class Experiment:
             recordings=record["recordings"],
             gaps=record["gaps"],
             accounts=record["accounts"],
+            days=record["days"],
+            ledger=record["ledger"],
             objects={key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()},
             deleted=sorted(self.world.simulator.requests.deletes),
             uploads=await asyncio.to_thread(self._uploads),

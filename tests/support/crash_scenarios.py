@@ -90,6 +90,15 @@ def command(name: str) -> Event:
     return event
 
 
+def configured(**account: object) -> Event:
+    """Make an event: the account's section of the configuration says something more."""
+
+    async def event(experiment: Experiment) -> None:
+        experiment.world.section("accounts").update(account)
+
+    return event
+
+
 async def two_days_later(experiment: Experiment) -> None:
     """Let a failed recording become due again, with the source healed and the exclusion taken back."""
     experiment.world.clock.move(days=2)
@@ -127,6 +136,12 @@ FAILING = Scenario(
 POISON = Scenario(name="poison", account=Account(recordings=(old(1), old(2), young(6))), sync={"attempts": 2})
 #: The day after: what failed and what was excluded comes back.
 RETURNING = replace(FAILING, name="returning", before=(SYNC, two_days_later))
+#: The source deletes by itself what is 70 days old; one recording comes near that.
+ENDANGERED = Scenario(
+    name="endangered",
+    account=Account(recordings=(old(1), young(6))),
+    before=(configured(source_retention="70d"),),
+)
 #: Died between sidecar and row, then again; in the meantime the source gave the recording another name.
 RENAMED = Scenario(
     name="renamed",
@@ -164,6 +179,25 @@ RECHECKED = Scenario(
     command="verify",
     before=(SYNC, put_object(old(1), b"lost"), VERIFY, put_object(old(1), audio_bytes(1, 900))),
 )
+
+
+def gone_at_source(*numbers: int) -> Event:
+    """Make an event: another administrator deletes recordings at the source."""
+
+    async def event(experiment: Experiment) -> None:
+        for number in numbers:
+            experiment.world.simulator.remove(number)
+
+    return event
+
+
+#: One of five is no longer there when the source is asked again.
+GONE = Scenario(
+    name="gone", account=Account(recordings=tuple(young(number) for number in range(1, 6))),
+    before=(SYNC, gone_at_source(3)),
+)  # fmt: skip
+#: All but one of them, at once: that is not believed.
+SHRUNKEN = replace(GONE, name="shrunken", before=(SYNC, gone_at_source(1, 2, 3, 4)))
 #: Everything at once, four at a time.
 MIXED = replace(
     MAIN, name="mixed", account=Account(recordings=(*SMALL, LARGE), faults=(ALWAYS_HTML,)), sync={"concurrency": 4}

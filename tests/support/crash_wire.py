@@ -14,6 +14,7 @@ from structlog.contextvars import get_contextvars
 
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.ledger import Ledger
 from archiver.adapters.object_store import Bucket
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.app import App
@@ -98,6 +99,7 @@ class Tripwire:
         return replace(
             app,
             catalogue=cast("Catalogue", Watched(self, "catalogue", app.catalogue)),
+            ledger=cast("Ledger", Watched(self, "ledger", app.ledger)),
             reads=cast("Reads", Watched(self, "reads", app.reads)),
             store=cast("Bucket", Watched(self, "store", app.store)),
             sources={

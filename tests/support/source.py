@@ -47,6 +47,7 @@ async def open_source(
             client=client,
             sleep=time.sleep,
             clock=time.clock,
+            now=time.now,
         )
         yield Source(api=api, time=time)
 

@@ -15,9 +15,10 @@ import yaml
 from sqlalchemy import text
 
 from archiver.adapters import database
-from archiver.adapters.catalogue_reads import Gap, Reads
+from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.object_store_clients import Patience
 from archiver.app import App, Waiting, new_run_id, open_app
+from archiver.core.gaps import Gap
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, State
 from archiver.core.plan import Plan
@@ -139,7 +140,7 @@ class World:
         """The gap list: by recording id, or by its kind where it is about the listing."""
         engine = database.open_engine(self.database_url, pool_size=2)
         try:
-            return {gap.recording_id or gap.kind: gap for gap in await Reads(engine).open_gaps(limit=1000)}
+            return {gap.recording_id or gap.kind: gap for gap in await Reads(engine).gaps(limit=1000)}
         finally:
             await engine.dispose()
 

@@ -59,8 +59,16 @@ def test_the_counts_are_plain_json_without_the_recordings_that_failed() -> None:
     assert (counts["new"], counts["retries"], counts["failures"]) == (7, {"503": 2}, {"BodyRejected": 1})
     assert (counts["kept"], counts["seconds"]) == ({"hold": 1}, {"transfer": 1.235})
     assert "stopped" not in counts
+    assert "clock_seconds" not in counts
     made.stopped = "transfer: the bucket is out of reach"
     assert made.as_counts()["stopped"] == made.stopped
+
+
+def test_the_sources_clock_is_told_once_it_is_known() -> None:
+    made = PassReport("acme", endangered=3, clock_seconds=0)
+    assert (made.as_counts()["clock_seconds"], made.as_counts()["endangered"]) == (0, 3)
+    made.clock_seconds = -7200
+    assert made.as_counts()["clock_seconds"] == -7200
 
 
 def test_two_reports_share_nothing() -> None:

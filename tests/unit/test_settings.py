@@ -19,6 +19,8 @@ def test_the_smallest_file_takes_the_documented_defaults(tmp_path: Path) -> None
 
     assert (settings.sync.every, settings.sync.lookback) == (timedelta(minutes=15), timedelta(days=3))
     assert (settings.sync.concurrency, settings.sync.page_size, settings.sync.attempts) == (16, 100, 6)
+    assert (settings.sync.recount_every, settings.sync.recount_share) == (timedelta(days=7), 20)
+    assert (settings.sync.endangered_before, settings.accounts[0].source_retention) == (timedelta(days=14), None)
     assert settings.sync.download_timeout == timedelta(minutes=30)
     assert settings.sync.shutdown_grace == timedelta(seconds=30)
     assert (settings.logging.format, settings.logging.level) == ("json", "info")
@@ -69,8 +71,13 @@ def test_start_from_is_kept_in_utc(tmp_path: Path) -> None:
         ("accounts[0].account_id", "00123", "00123"),
         ("accounts[0].requests_per_minute", "600", 600),
         ("accounts[0].base_url", "http://localhost:8080/x/", "http://localhost:8080/x"),
+        ("accounts[0].source_retention", "26w", timedelta(days=182)),
+        ("accounts[0].source_retention", "", None),
         ("sync.every", "1h30m", timedelta(minutes=90)),
         ("sync.lookback", "30d", timedelta(days=30)),
+        ("sync.recount_every", "1h", timedelta(hours=1)),
+        ("sync.recount_share", "100", 100),
+        ("sync.endangered_before", "60d", timedelta(days=60)),
     ],
 )
 def test_values_are_read_as_people_write_them(tmp_path: Path, path: str, given: object, kept: object) -> None:

@@ -1,0 +1,164 @@
+"""The life of a gap, in SQL: opened, seen again, explained, closed; every turn is kept in `gap_events`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import JSON, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from archiver.core.coverage import Proof
+from archiver.core.gaps import GapKind, Standing
+from archiver.core.model import Mark, Slice
+
+#: More of the source's total than when a person explained it is another gap: it is open again.
+MEET = text("""
+with known as (
+    select id, reason, claimed, explanation from gaps
+    where account = :account and fingerprint = :fingerprint and closed_at is null
+), met as (
+    insert into gaps (account, kind, fingerprint, reason, since, until, claimed, raw, opened_at, seen_at, seen_run)
+    values (:account, :kind, :fingerprint, :reason, :since, :until, :claimed, :raw, :now, :now, :run)
+    on conflict (account, fingerprint) where closed_at is null do update set
+        reason = excluded.reason, claimed = excluded.claimed, seen_at = excluded.seen_at, seen_run = excluded.seen_run,
+        explanation = case when excluded.claimed > gaps.claimed then null else gaps.explanation end,
+        explained_by = case when excluded.claimed > gaps.claimed then null else gaps.explained_by end,
+        explained_at = case when excluded.claimed > gaps.claimed then null else gaps.explained_at end
+    returning id, explanation
+), turn as (
+    select met.id, known.id is null as is_new, met.explanation,
+        case when known.id is null then 'opened'
+            when known.explanation is not null and met.explanation is null then 'reopened'
+            when known.reason <> :reason then 'changed' end as event
+    from met left join known on known.id = met.id
+), kept as (
+    insert into gap_events (gap_id, at, event, reason, by)
+    select id, :now, event, :reason, :run from turn where event is not null
+)
+select is_new, explanation is not null as is_explained from turn
+""").bindparams(bindparam("raw", type_=JSON(none_as_null=True)))
+
+STALE = text("""
+update days set stale = true where account = :account and not stale
+    and day between (:since at time zone 'UTC')::date and (:until at time zone 'UTC')::date
+""")
+
+CLOSE_READ = text("""
+with doubts as (
+    select * from unnest(:starts ::timestamptz[], :ends ::timestamptz[]) as doubt(since, until)
+), unseen as (
+    select * from gaps where account = :account and closed_at is null and recording_id is null
+        and since >= :since and until <= :until and seen_run is distinct from :run
+), chosen as (
+    select id, case
+        when kind = 'shrunken' then 'the source has again what the catalogue expects'
+        when kind = 'malformed' and exists (select from recordings
+            where account = :account and recording_id = unseen.raw -> 'item' ->> 'id')
+            then 'it is listed readable now'
+        when kind = 'malformed' then 'the source lists as many as it says, without it'
+        else 'the source lists as many as it says' end as evidence
+    from unseen
+    where (
+        not exists (select from doubts where doubts.since <= unseen.until and doubts.until >= unseen.since)
+        and (kind = 'shrunken' or (:listed and (kind = 'unlisted' or claimed = 0 or exists (select from recordings
+            where account = :account and recording_id = unseen.raw -> 'item' ->> 'id'))))
+    )
+    union all
+    select id, 'narrowed down to another gap' from unseen
+    where kind = 'unlisted' and exists (select from gaps as narrower
+        where narrower.account = :account and narrower.kind = 'unlisted' and narrower.closed_at is null
+            and narrower.seen_run = :run and narrower.since >= unseen.since and narrower.until <= unseen.until)
+), closed as (
+    update gaps set closed_at = :now, evidence = chosen.evidence
+    from chosen where gaps.id = chosen.id returning gaps.id, gaps.evidence
+)
+insert into gap_events (gap_id, at, event, reason, by) select id, :now, 'closed', evidence, :run from closed
+""")
+
+TROUBLE = """
+    select recording_id, call_start, 'recording ' || recording_id as fingerprint,
+        case when absent_since is not null and state in ('discovered', 'failed') then 'vanished'
+            when state = 'discovered' then 'retrying' else state::text end as kind,
+        case when absent_since is not null and state in ('discovered', 'failed')
+            then 'the source listed it and has it no longer; ' || coalesce(problem, 'not tried yet')
+            else coalesce(problem, 'no reason on record') end as reason
+    from recordings
+    where account = :account and (state in ('failed', 'quarantined')
+        or (state = 'discovered' and (problem is not null or absent_since is not null)))
+"""
+OPEN_TROUBLE = text(f"""
+with trouble as ({TROUBLE}), known as (
+    select * from gaps where account = :account and closed_at is null and recording_id is not null
+), met as (
+    insert into gaps (account, kind, fingerprint, recording_id, reason, since, until, opened_at, seen_at, seen_run)
+    select :account, kind, fingerprint, recording_id, reason, call_start, call_start, :now, :now, :run from trouble
+    where not exists (select from known where known.fingerprint = trouble.fingerprint
+        and known.kind = trouble.kind and known.reason = trouble.reason and known.seen_run = :run)
+    on conflict (account, fingerprint) where closed_at is null do update
+        set kind = excluded.kind, reason = excluded.reason, seen_at = excluded.seen_at, seen_run = excluded.seen_run
+    returning id, kind, reason, since
+), marked as (
+    update days set stale = true from met
+    where days.account = :account and days.day = (met.since at time zone 'UTC')::date
+)
+insert into gap_events (gap_id, at, event, reason, by)
+select met.id, :now, case when known.id is null then 'opened' else 'changed' end, met.reason, :run
+from met left join known on known.id = met.id
+where known.id is null or known.kind <> met.kind or known.reason <> met.reason
+""")  # noqa: S608 - of constants
+CLOSE_TROUBLE = text(f"""
+with trouble as ({TROUBLE}), closed as (
+    update gaps set closed_at = :now, evidence = 'the recording is ' || recordings.state
+    from recordings
+    where gaps.account = :account and gaps.closed_at is null and gaps.recording_id is not null
+        and recordings.account = gaps.account and recordings.recording_id = gaps.recording_id
+        and recordings.state not in ('transferring', 'stored')
+        and not exists (select from trouble where trouble.fingerprint = gaps.fingerprint)
+    returning gaps.id, gaps.evidence, gaps.since
+), marked as (
+    update days set stale = true from closed
+    where days.account = :account and days.day = (closed.since at time zone 'UTC')::date
+)
+insert into gap_events (gap_id, at, event, reason, by) select id, :now, 'closed', evidence, :run from closed
+""")  # noqa: S608 - of constants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """A gap of the listing as it was met."""
+
+    kind: GapKind
+    fingerprint: str
+    window: Slice
+    reason: str
+    claimed: int
+    raw: object = None
+
+
+async def meet(opened: AsyncConnection, account: str, met: Met, mark: Mark) -> Standing:
+    """Open a gap, or note that it was seen again."""
+    window = {"since": met.window.since, "until": met.window.until}
+    said = {"kind": met.kind, "fingerprint": met.fingerprint, "reason": met.reason, "claimed": met.claimed}
+    values = {"account": account, "raw": met.raw, "now": mark.at, "run": mark.run}
+    row = (await opened.execute(MEET, {**window, **said, **values})).one()
+    await opened.execute(STALE, {"account": account, **window})
+    if row.is_new:
+        return Standing.NEW
+    return Standing.EXPLAINED if row.is_explained else Standing.SEEN
+
+
+async def close_read(opened: AsyncConnection, account: str, window: Slice, proof: Proof) -> None:
+    """Close the gaps of a slice that reading it again has not met."""
+    values = {"account": account, "since": window.since, "until": window.until, "now": proof.at, "run": proof.run}
+    doubts = {
+        "starts": [doubt.window.since for doubt in proof.doubts],
+        "ends": [doubt.window.until for doubt in proof.doubts],
+    }
+    await opened.execute(CLOSE_READ, {**values, **doubts, "listed": proof.listed})
+
+
+async def settle(opened: AsyncConnection, account: str, mark: Mark) -> None:
+    """Bring the gaps of recordings up to where the recordings stand."""
+    values = {"account": account, "now": mark.at, "run": mark.run}
+    await opened.execute(OPEN_TROUBLE, values)
+    await opened.execute(CLOSE_TROUBLE, values)

@@ -1,0 +1,211 @@
+"""The ledger's writes while the source is listed: accounts, pages, and what each slice is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from archiver.adapters import day_rows, gap_rows
+from archiver.adapters.database import connection
+from archiver.adapters.rows import to_columns
+from archiver.adapters.tables import accounts
+from archiver.core.coverage import DayFacts, DayRow, Proof
+from archiver.core.gaps import GapKind, Standing
+from archiver.core.model import Learnt, Malformed, Mark, Progress, Recording, Slice
+from archiver.core.recount import DueDay, Expected, Lost
+from archiver.core.window import SECOND, fingerprint
+
+RECORD_PAGE = text("""
+with known as (
+    select recording_id, raw, state as stands from recordings where account = :account and recording_id = any(:ids)
+), returned as (
+    -- what a proved listing lacked is there again
+    update recordings set absent_since = null
+    where account = :account and recording_id = any(:ids) and absent_since is not null
+    returning recording_id, state
+), noted as (
+    insert into history (at, account, recording_id, before, after, reason, run_id)
+    select :now, :account, recording_id, state, state, 'listed again by the source', :run from returned
+), listed as (
+    insert into recordings (account, state, listed_at, next_attempt_at, recording_id, call_start, call_end, duration_ms,
+        size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
+    select :account, 'discovered', :now, :now, id, call_start, call_end, duration_ms,
+        size_listed, call_id, direction, caller_id, dnis, cnam,
+        array(select json_array_elements_text(extensions::json)),
+        array(select json_array_elements_text(rule_ids::json)),
+        file_name, raw::json
+    from unnest(:ids ::text[], :starts ::timestamptz[], :ends ::timestamptz[], :durations ::bigint[], :sizes ::bigint[],
+        :call_ids ::text[], :directions ::text[], :caller_ids ::text[], :dnises ::text[], :cnams ::text[],
+        :extensions ::text[], :rule_ids ::text[], :file_names ::text[], :raws ::text[])
+        as page(id, call_start, call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam,
+            extensions, rule_ids, file_name, raw)
+    -- most of a page is known from the passes before; a conflict would lock, and so write, each of those rows
+    where not exists (
+        select from known where known.recording_id = page.id
+            and (known.raw::text = page.raw or known.stands not in ('discovered', 'failed', 'excluded')))
+        and not exists (select from returned where returned.recording_id = page.id)
+    on conflict (account, recording_id) do update set call_start = excluded.call_start, call_end = excluded.call_end,
+        duration_ms = excluded.duration_ms, size_listed = excluded.size_listed, call_id = excluded.call_id,
+        direction = excluded.direction, caller_id = excluded.caller_id, dnis = excluded.dnis, cnam = excluded.cnam,
+        extensions = excluded.extensions, rule_ids = excluded.rule_ids, file_name = excluded.file_name,
+        raw = excluded.raw
+    -- what was archived keeps the description under which it was archived
+    where recordings.state in ('discovered', 'failed', 'excluded') and recordings.raw::text <> excluded.raw::text
+    returning recording_id, state, xmax = 0 as is_new
+)
+insert into history (at, account, recording_id, before, after, reason, run_id, detail)
+select :now, :account, recording_id, case when is_new then null else state end, state,
+    case when is_new then 'listed by the source' else 'described anew by the source' end, :run,
+    case when is_new then null else json_build_object('raw', known.raw) end  -- the description until now
+from listed left join known using (recording_id) returning before is null as is_new
+""")
+
+ABSENT = text("""
+with gone as (
+    update recordings set absent_since = :now
+    where account = :account and recording_id = any(:ids) and absent_since is null
+    returning recording_id, state
+)
+insert into history (at, account, recording_id, before, after, reason, run_id)
+select :now, :account, recording_id, state, state, :reason, :run from gone
+""")
+LOST = text("""
+select recording_id, call_start from recordings
+where account = :account and call_start between :since and :until and listed_at <= :before
+    and state not in ('purging', 'purged', 'expired') and absent_since is null
+    and not recording_id = any(:listed)
+order by call_start, recording_id
+""")
+
+
+class Ledger:
+    """Implements `ports.Ledger`. All methods raise Unreachable, SchemaError or StopDaemon when the database fails."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """`engine` stays the caller's to dispose of."""
+        self.engine = engine
+        #: for changes that are one statement: atomic by itself, it needs no BEGIN and COMMIT around it
+        self.at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def open_account(self, account: str, start_from: datetime) -> Progress:
+        """Make sure that the account has its row.
+
+        The listing begins anew where it could not be joined to what was listed: `start_from` is earlier than before,
+        or lies beyond the watermark.
+        """
+        row = upsert(accounts).values(account=account, listed_from=start_from)
+        apart = or_(accounts.c.listed_from > start_from, accounts.c.watermark < start_from - SECOND)
+        statement = row.on_conflict_do_update(
+            index_elements=["account"], set_={"listed_from": start_from, "watermark": None}, where=apart
+        )
+        async with connection(self.engine) as opened:
+            await opened.execute(statement)
+            found = (await opened.execute(select(accounts).where(accounts.c.account == account))).one()
+        return Progress(found.watermark, Learnt(found.page_base, found.page_cap))
+
+    async def begin_anew(self, account: str) -> None:
+        """Forget the watermark, so that everything from `start_from` on is listed again."""
+        async with connection(self.at_once) as opened:
+            await opened.execute(update(accounts).where(accounts.c.account == account).values(watermark=None))
+
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
+        """Commit what one page listed. Returns how many recordings were new. Ids must not repeat in `items`."""
+        if not items:
+            return 0
+        async with connection(self.at_once) as opened:
+            values = {"account": account, "run": mark.run, "now": mark.at, **to_columns(items)}
+            return sum(row.is_new for row in await opened.execute(RECORD_PAGE, values))
+
+    async def record_malformed(
+        self, account: str, items: Sequence[Malformed], window: Slice, mark: Mark, *, counted: bool
+    ) -> int:
+        """Keep unreadable items, each as a gap of its own. Returns how many were new."""
+        new = 0
+        async with connection(self.engine) as opened:
+            for item in items:
+                met = gap_rows.Met(
+                    kind=GapKind.MALFORMED,
+                    fingerprint=fingerprint(item.raw),
+                    window=window,
+                    reason=item.reason,
+                    claimed=int(counted),
+                    raw={"item": item.raw},  # wrapped: a bare JSON null would be no value at all
+                )
+                new += await gap_rows.meet(opened, account, met, mark) is Standing.NEW
+        return new
+
+    async def record_gap(
+        self, account: str, kind: GapKind, window: Slice, mark: Mark, *, fingerprint: str, claimed: int
+    ) -> Standing:
+        """Open a gap of the listing, or say that it was seen again."""
+        met = gap_rows.Met(kind=kind, fingerprint=fingerprint, window=window, reason=mark.reason, claimed=claimed)
+        async with connection(self.engine) as opened:
+            return await gap_rows.meet(opened, account, met, mark)
+
+    async def accept_slice(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
+        """Move the watermark over a slice whose rows are committed, never over a stretch that was not listed."""
+        joins = accounts.c.watermark.is_(None) | (accounts.c.watermark >= window.since - SECOND)
+        moved = func.greatest(func.coalesce(accounts.c.watermark, window.until), window.until)
+        chosen = accounts.c.account == account
+        async with connection(self.engine) as opened:
+            await opened.execute(update(accounts).where(chosen, joins).values(watermark=moved))
+            await opened.execute(update(accounts).where(chosen).values(_kept(learnt)))
+            await day_rows.write_proof(opened, account, window, proof, whole=False)
+            await gap_rows.close_read(opened, account, window, proof)
+
+    async def conclude(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
+        """Write down what days that were asked about again are worth, and close gaps that are no more."""
+        async with connection(self.engine) as opened:
+            await opened.execute(update(accounts).where(accounts.c.account == account).values(_kept(learnt)))
+            await day_rows.write_proof(opened, account, window, proof, whole=True)
+            await gap_rows.close_read(opened, account, window, proof)
+
+    async def expected(self, account: str, window: Slice) -> Mapping[date, Expected]:
+        """Count, for each day with any, what the source should have in the slice."""
+        async with connection(self.at_once) as opened:
+            return await day_rows.expected(opened, account, window)
+
+    async def unlisted(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
+        """Find recordings that should be at the source in the slice, known since `before`, and were not listed."""
+        values = {"account": account, "since": window.since, "until": window.until, "before": before}
+        async with connection(self.at_once) as opened:
+            rows = await opened.execute(LOST, {**values, "listed": list(listed)})
+            return [Lost(row.recording_id, row.call_start) for row in rows]
+
+    async def mark_absent(self, account: str, recording_ids: Sequence[str], mark: Mark) -> None:
+        """Note in the history that the source no longer lists these; they are not expected there any more."""
+        values = {"account": account, "ids": list(recording_ids), "now": mark.at, "run": mark.run}
+        async with connection(self.at_once) as opened:
+            await opened.execute(ABSENT, {**values, "reason": mark.reason})
+
+    async def due_days(
+        self, account: str, *, before: date, proved_before: datetime, troubled_before: datetime
+    ) -> list[DueDay]:
+        """Find days before `before`, in order, that were last asked about before these times, or never settled."""
+        async with connection(self.at_once) as opened:
+            return await day_rows.due(opened, account, before, proved_before, troubled_before)
+
+    async def settle_gaps(self, account: str, mark: Mark) -> None:
+        """Open a gap for every recording that should be archived and is in trouble; close those that are no more."""
+        async with connection(self.engine) as opened:
+            await gap_rows.settle(opened, account, mark)
+
+    async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
+        """Read the facts of days of which something has changed since their last line in the ledger."""
+        async with connection(self.engine) as opened:
+            return await day_rows.stale(opened, account, limit)
+
+    async def write_days(self, rows: Sequence[DayRow], mark: Mark) -> None:
+        """Add lines to the ledger, where they say something new."""
+        async with connection(self.engine) as opened:
+            await day_rows.write_lines(opened, rows, mark)
+
+
+def _kept(learnt: Learnt) -> dict[str, object]:
+    """What an account has shown is never forgotten for want of a new sign."""
+    base: dict[str, object] = {} if learnt.page_base is None else {"page_base": learnt.page_base}
+    return {"page_cap": learnt.page_cap, **base}

@@ -1,0 +1,151 @@
+"""Read a slice of the source's listing: every page committed as it comes, in halves where it cannot be believed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from archiver.core import window as rules
+from archiver.core.coverage import Doubt
+from archiver.core.gaps import GapKind, Standing
+from archiver.core.model import Learnt, Malformed, Page, Recording, Slice
+from archiver.core.window import Belief, Judgement, Walk
+from archiver.errors import SkipItem, StopStage, Unreachable
+from archiver.stages.context import Context
+from archiver.stages.ports import Ledger, RecordingSource
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A slice that was read to its end, and what that is worth."""
+
+    window: Slice
+    walk: Walk
+    judgement: Judgement
+
+    @property
+    def proved(self) -> bool:
+        """Whether the source listed as many as it says it has."""
+        return self.judgement.belief is Belief.PROVED
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Why it is not proved, if so."""
+        return () if self.proved else (Doubt(self.window, self.judgement.reason, usable=self.walk.total_known),)
+
+
+@dataclass(slots=True, kw_only=True)
+class Reader:
+    """Reads the listing of one account. `learnt` is what is known of its paging, and grows on the way."""
+
+    context: Context
+    source: RecordingSource
+    ledger: Ledger
+    page_size: int
+    learnt: Learnt = field(default_factory=Learnt)
+    reads: int = rules.MOST_READS  # listings allowed for one planned slice
+
+    @property
+    def fits(self) -> int:
+        """How many items a page holds, as far as is known."""
+        return min(self.page_size, self.learnt.page_cap or self.page_size)
+
+    async def count(self, window: Slice) -> Page:
+        """Ask for one item, for the sake of the total beside it."""
+        number = 1 if self.learnt.page_base is None else self.learnt.page_base
+        self.context.report.counts += 1
+        return await self.source.list_page(window, page=number, page_size=1)
+
+    async def read(self, planned: Slice) -> AsyncIterator[Part]:
+        """Read a slice, in halves where it must be, and give its parts in order. Ends early when asked to stop."""
+        pending, reads = [planned], 0
+        while pending and not self.context.stopping():
+            window = pending.pop()
+            walk = await self._walk(window)
+            if rules.too_many(walk, window):
+                pending += reversed(rules.halves(window))
+                continue
+            reads += 1
+            judgement = rules.judge(walk, window, self.reads - reads)
+            if judgement.belief is Belief.SMALLER:
+                log.info("slice_split", since=window.since, until=window.until, said=walk.total, listed=len(walk))
+                pending += reversed(rules.halves(window))
+                continue
+            await self._note(window, walk, judgement)
+            yield Part(window, walk, judgement)
+        if reads >= self.reads:
+            self.reads = rules.FEW_READS
+
+    async def _walk(self, window: Slice) -> Walk:
+        """Ask for page after page of one slice, committing each."""
+        walk = Walk(self.page_size, self.learnt.page_base)
+        while (number := rules.next_page(walk)) is not None:
+            page = await self._page(window, number, walk)
+            walk.add(number, await self._commit(page))
+            if rules.too_many(walk, window):
+                break
+        cap = walk.learned_cap() if len(walk) else self.learnt.page_cap
+        self.learnt = Learnt(walk.learned_base(), cap)
+        return walk
+
+    async def _page(self, window: Slice, number: int, walk: Walk) -> Page:
+        try:
+            return await self.source.list_page(window, page=number, page_size=self.page_size)
+        except (SkipItem, StopStage) as error:
+            # refusing page 0, or a page behind the last, is an answer too: there is nothing on it
+            beyond = (number == 0 and walk.asked) or walk.reached
+            if not beyond or isinstance(error, Unreachable):
+                raise
+            return Page(recordings=(), malformed=(), number=number, size=None, total_items=walk.total, total_pages=None)
+
+    async def _commit(self, page: Page) -> Page:
+        """Write a page's recordings down. Returns the page without repeats."""
+        context = self.context
+        recordings, twice = distinct(page.recordings)
+        context.report.listed += len(page.recordings) + len(page.malformed)
+        mark = context.mark("listed by the source")
+        context.report.new += await self.ledger.record_page(context.account, recordings, mark)
+        return replace(page, malformed=(*page.malformed, *twice))
+
+    async def _note(self, window: Slice, walk: Walk, judgement: Judgement) -> None:
+        report, proved = self.context.report, judgement.belief is Belief.PROVED
+        report.slices += 1
+        if walk.odd:
+            await self._note_odd(window, walk)
+        if judgement.short:
+            await self._note_short(window, judgement)
+        if not proved:
+            report.unproven += 1
+            log.warning("slice_unproven", since=window.since, until=window.until, reason=judgement.reason)
+        log.debug("slice_listed", since=window.since, until=window.until, listed=len(walk), proved=proved)
+
+    async def _note_odd(self, window: Slice, walk: Walk) -> None:
+        context, items = self.context, list(walk.odd.values())
+        mark, counted = context.mark("unreadable item"), walk.odd_are_counted
+        new = await self.ledger.record_malformed(context.account, items, window, mark, counted=counted)
+        context.report.malformed += new
+        if new:
+            log.warning("malformed_items", items=new, since=window.since, until=window.until, reason=items[0].reason)
+
+    async def _note_short(self, window: Slice, judgement: Judgement) -> None:
+        mark, place = self.context.mark(judgement.reason), f"{window.since.isoformat()}/{window.until.isoformat()}"
+        standing = await self.ledger.record_gap(
+            self.context.account, GapKind.UNLISTED, window, mark, fingerprint=place, claimed=judgement.short
+        )
+        if standing is Standing.NEW:
+            log.error("gap_opened", kind="unlisted", since=window.since, until=window.until, reason=judgement.reason)
+
+
+def distinct(listed: Iterable[Recording]) -> tuple[list[Recording], list[Malformed]]:
+    """Drop repeats of an id. A repeat that says something else is kept as malformed: neither may be lost."""
+    first: dict[str, Recording] = {}
+    odd = []
+    for item in listed:
+        known = first.setdefault(item.id, item)
+        if known.raw != item.raw:
+            odd.append(Malformed(reason=f"recording {item.id} stands twice on a page, differently", raw=item.raw))
+    return list(first.values()), odd
