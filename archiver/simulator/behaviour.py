@@ -59,6 +59,8 @@ class Behaviour:
     ignore_window: bool = False  # start filters are read and then not applied
     numbers: Numbers = Numbers.AS_STORED
     download_origin: str | None = None  # scheme and host that download_url names instead of the service's own
+    date_ahead: timedelta = timedelta(0)  # how far the clock of the Date header is ahead of the simulator's
+    date_absent: bool = False  # no Date header at all
     latency: float = 0.0  # seconds before each answer
     requests_per_minute: int | None = None  # for each token
     quota_window: timedelta = timedelta(minutes=1)  # shorter where nobody wants to wait a real minute

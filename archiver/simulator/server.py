@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -69,6 +70,7 @@ class Simulator:
     async def start(self) -> None:
         """Listen. Raises OSError where the port is taken."""
         application = web.Application()
+        application.on_response_prepare.append(self._date)
         for method, path, operation in _ROUTES:
             application.router.add_route(method, path, partial(self._handle, operation))
         self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
@@ -164,6 +166,13 @@ class Simulator:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Write the simulator's own time into the answer, or none."""
+        if self.behaviour.date_absent:
+            response.headers.popall("Date", None)
+        else:
+            response.headers["Date"] = format_datetime(self._clock() + self.behaviour.date_ahead, usegmt=True)
 
     def _publish(self) -> None:
         self._service.shelf.publish(self._clock(), self.requests.downloads)
