@@ -9,10 +9,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
+from archiver.adapters.ledger import Ledger
 from archiver.adapters.tables import metadata
-from archiver.core.model import Slice, State
+from archiver.core.coverage import judge_day
+from archiver.core.gaps import GapKind
+from archiver.core.model import Learnt, Slice, State
 from archiver.errors import StopDaemon
-from tests.support.rows import NOW, execute, listed, mark, plant, planted, recording, snapshot
+from tests.support.rows import NOW, execute, listed, mark, plant, planted, proof, recording, snapshot
 
 ARCHIVED = (State.STORED, State.VERIFIED, State.PURGING, State.PURGED)
 BREACHES = [
@@ -35,6 +38,18 @@ BREACHES = [
 ELSEWHERE = [
     ("update accounts set page_base = 2", "accounts_page_base"),
     ("update gaps set kind = 'odd'", "gaps_kind"),
+    ("update gaps set explanation = 'lost'", "gaps_explained_by_whom"),
+    (
+        "insert into gap_events (gap_id, at, event, reason, by) select id, now(), 'odd', '', '' from gaps",
+        "gap_events_event",
+    ),
+    (
+        (
+            "insert into ledger (at, run_id, account, day, state, reason, counts, missing) "
+            "select at, run_id, account, day, 'odd', reason, counts, missing from ledger"
+        ),
+        "ledger_state",
+    ),
 ]
 
 
@@ -54,7 +69,10 @@ async def test_a_row_cannot_claim_what_it_does_not_show(
 @pytest.mark.parametrize(("statement", "constraint"), ELSEWHERE)
 async def test_accounts_and_gaps_have_a_floor_too(engine: AsyncEngine, statement: str, constraint: str) -> None:
     await plant(engine, "1", State.STORED)
-    await Catalogue(engine).record_gap("acme", "unlisted", Slice(NOW, NOW), reason="x", mark="x", now=NOW)
+    ledger = Ledger(engine)
+    await ledger.record_gap("acme", GapKind.UNLISTED, Slice(NOW, NOW), mark(), fingerprint="x", claimed=1)
+    await ledger.accept_slice("acme", Slice(NOW, NOW), proof(), Learnt())
+    await ledger.write_days([judge_day(one) for one in await ledger.stale_days("acme", limit=1)], mark())
     with pytest.raises(IntegrityError) as refused:
         await execute(engine, statement)
     assert isinstance(refused.value.orig, CheckViolation)

@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import BATCH, Reads, Search
+from archiver.adapters.ledger import Ledger
 from archiver.adapters.run_log import begin_run, end_run
+from archiver.core.gaps import GapKind
 from archiver.core.model import Slice, State
 from tests.support.rows import (
     LONG_AGO,
@@ -139,18 +141,22 @@ async def test_the_status_counts_states_bytes_and_the_oldest_that_waits(
 async def test_the_gap_list_names_everything_that_is_not_safely_archived(
     engine: AsyncEngine, catalogue: Catalogue, reads: Reads
 ) -> None:
+    ledger = Ledger(engine)
     for state in State:
         await plant(engine, str(state), state)
-    assert {gap.kind for gap in await reads.open_gaps(limit=50)} == {"failed", "quarantined"}
+    await ledger.settle_gaps("acme", mark())
+    assert {gap.kind for gap in await reads.gaps(limit=50)} == {"failed", "quarantined"}
     await execute(engine, "update recordings set problem = 'the source said 503' where state = 'discovered'")
-    await catalogue.record_gap("acme", "unlisted", Slice(START, NOW), reason="3 of 4", mark="m", now=NOW)
-    gaps = await reads.open_gaps(limit=50)
+    window, said = Slice(START, NOW), mark("3 of 4")
+    await ledger.record_gap("acme", GapKind.UNLISTED, window, said, fingerprint="m", claimed=1)
+    await ledger.settle_gaps("acme", mark())
+    gaps = await reads.gaps(limit=50)
     assert {(gap.kind, gap.recording_id) for gap in gaps} == {
         ("failed", "failed"), ("quarantined", "quarantined"), ("retrying", "discovered"), ("unlisted", None),
     }  # fmt: skip
-    assert {gap.reason for gap in gaps} == {"", "the source said 503", "3 of 4"}
+    assert {gap.reason for gap in gaps} == {"no reason on record", "the source said 503", "3 of 4"}
     assert await reads.count_gaps() == len(gaps) == 4
-    assert len(await reads.open_gaps(limit=2)) == 2
+    assert len(await reads.gaps(limit=2)) == 2
 
 
 async def test_progress_is_a_run_that_came_to_its_end_or_a_recording_that_moved(

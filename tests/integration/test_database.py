@@ -119,7 +119,7 @@ async def test_missing_tables(empty_database: str) -> None:
 
 
 async def test_a_missing_column(engine: AsyncEngine, reads: Reads) -> None:
-    await execute(engine, "alter table recordings drop column problem cascade")
+    await execute(engine, "alter table gaps drop column explanation cascade")
     with pytest.raises(SchemaError) as raised:
         await reads.count_gaps()
     assert raised.value.hint == "run: archiver db upgrade"

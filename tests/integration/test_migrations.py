@@ -24,11 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from archiver.adapters import database
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.ledger import Ledger
 from archiver.adapters.tables import metadata
-from archiver.core.model import Slice, State
+from archiver.core.coverage import judge_day
+from archiver.core.gaps import GapKind
+from archiver.core.model import Learnt, Slice, State
 from archiver.errors import SchemaError
 from tests.support.postgres import admin, url_of
-from tests.support.rows import LONG_AGO, NOW, SHA256, execute, listed, mark, query, recording
+from tests.support.rows import LONG_AGO, NOW, SHA256, execute, listed, mark, proof, query, recording
 
 OLDEST = 16  # of the versions that the wheel brings
 LOCK = 0x61726368  # the one that migrations/env.py takes
@@ -208,8 +211,13 @@ async def test_the_catalogue_works_on_this_server(empty: AsyncEngine) -> None:
         copy = {"key": "k", "sha256": SHA256, "size": 1, "stored_at": NOW}
         await catalogue.advance(entry, State.STORED, mark("stored", size=1), **copy)
         assert await catalogue.hand_back("acme", mark(), forgive=True) == 1
-    await catalogue.record_gap("acme", "unlisted", Slice(LONG_AGO, NOW), reason="x", mark="x", now=NOW)
-    await catalogue.accept_slice("acme", Slice(LONG_AGO, NOW), base=1, proved=True, now=NOW)
+    ledger, window = Ledger(empty), Slice(LONG_AGO, NOW)
+    await ledger.record_gap("acme", GapKind.UNLISTED, window, mark(), fingerprint="x", claimed=1)
+    await ledger.accept_slice("acme", window, proof(run="run-2"), Learnt(1))
+    await ledger.settle_gaps("acme", mark())
+    while days := await ledger.stale_days("acme", limit=50):
+        await ledger.write_days([judge_day(one) for one in days], mark())
+    assert await query(empty, "select count(*), count(distinct day) from ledger") == [(61, 61)]
     [status] = await reads.status()
     assert status.counts == {State.DISCOVERED: 1, State.STORED: 1}
     assert (status.watermark, await reads.count_gaps()) == (NOW, 0)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from archiver.adapters import database
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.ledger import Ledger
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns about XDG_RUNTIME_DIR while it is imported
@@ -92,3 +93,9 @@ def catalogue(engine: AsyncEngine) -> Catalogue:
 def reads(engine: AsyncEngine) -> Reads:
     """Reads from the test's own database."""
     return Reads(engine)
+
+
+@pytest.fixture
+def ledger(engine: AsyncEngine) -> Ledger:
+    """What the listing writes, over the test's database."""
+    return Ledger(engine)

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.ledger import Ledger
+from archiver.core.coverage import Doubt, Proof
 from archiver.core.model import Entry, Mark, Recording, State
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -57,15 +59,20 @@ def mark(reason: str = "test", *, run: str = "run-1", at: datetime = NOW, **deta
     return Mark(run, at, reason, detail or None)
 
 
-async def open_account(catalogue: Catalogue, account: str = "acme") -> None:
+async def open_account(record: Catalogue | Ledger, account: str = "acme") -> None:
     """Give an account its row."""
-    await catalogue.open_account(account, LONG_AGO)
+    await Ledger(record.engine).open_account(account, LONG_AGO)
 
 
-async def listed(catalogue: Catalogue, *items: Recording, account: str = "acme", at: datetime = NOW) -> int:
+async def listed(record: Catalogue | Ledger, *items: Recording, account: str = "acme", at: datetime = NOW) -> int:
     """Open the account and record a page of it. Returns how many were new."""
-    await open_account(catalogue, account)
-    return await catalogue.record_page(account, items, mark("listed", at=at))
+    await open_account(record, account)
+    return await Ledger(record.engine).record_page(account, items, mark("listed", at=at))
+
+
+def proof(*doubts: Doubt, at: datetime = NOW, run: str = "run-1", listed: bool = True) -> Proof:
+    """What came of reading a slice; settled as long as it lies before the present day."""
+    return Proof(run=run, at=at, listed=listed, doubts=doubts, settled_before=at.date())
 
 
 async def plant(engine: AsyncEngine, recording_id: str, state: State, *, account: str = "acme") -> None:

@@ -18,9 +18,9 @@ from archiver.core.window import (
     WIDEST,
     Walk,
     halves,
-    horizon,
     next_slice,
     next_width,
+    stretch_ahead,
     too_many,
 )
 
@@ -77,21 +77,28 @@ def test_halving_comes_down_to_every_single_second(window: Slice) -> None:
     assert seconds == [window.since + SECOND * number for number in range(window.seconds)]
 
 
-@given(start=MOMENTS, watermark=st.none() | MOMENTS, lookback=OFFSETS, now=MOMENTS, micro=st.integers(0, 999_999))
-def test_the_horizon_looks_back_from_the_watermark_and_never_before_the_start(
-    start: datetime, watermark: datetime | None, lookback: timedelta, now: datetime, micro: int
+@given(start=MOMENTS, watermark=st.none() | MOMENTS, now=MOMENTS, micro=st.integers(0, 999_999))
+def test_what_lies_ahead_begins_right_behind_the_watermark_and_never_before_the_start(
+    start: datetime, watermark: datetime | None, now: datetime, micro: int
 ) -> None:
-    stretch = horizon(start, watermark, lookback, now + timedelta(microseconds=micro))
-    since = start if watermark is None or watermark - lookback < start else watermark - lookback
-    if since > now:
-        assert stretch is None
-    else:
-        assert stretch == Slice(since, now)
+    stretch = stretch_ahead(start, watermark, now + timedelta(microseconds=micro))
+    since = start if watermark is None or watermark < start else watermark + SECOND
+    assert stretch == (Slice(since, now) if since <= now else None)
 
 
 def test_nothing_is_listed_before_the_day_that_it_begins() -> None:
-    assert horizon(START + SECOND, None, timedelta(0), START) is None
-    assert horizon(START, None, timedelta(0), START) == Slice(START, START)
+    assert stretch_ahead(START + SECOND, None, START) is None
+    assert stretch_ahead(START, None, START) == Slice(START, START)
+    assert stretch_ahead(START, START, START) is None
+
+
+@given(stretch=slices(), width=WIDTHS)
+def test_a_slice_never_ends_within_a_day_that_it_does_not_begin_in(stretch: Slice, width: timedelta) -> None:
+    """So that days are listed whole, or piece by piece, and never by the end of one slice and the start of another."""
+    part = next_slice(stretch, None, width)
+    assert part is not None
+    midnight = (part.until + SECOND).time() == datetime.min.time()
+    assert midnight or part.until == stretch.until or part.since.date() == part.until.date()
 
 
 @given(width=WIDTHS, items=st.integers(0, 10**6), page_size=st.integers(1, 1000))
