@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import JSON, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -51,6 +52,7 @@ with doubts as (
         and since >= :since and until <= :until and seen_run is distinct from :run
 ), chosen as (
     select id, case
+        when kind = 'shrunken' and explanation is not null then 'explained, and no longer expected at the source'
         when kind = 'shrunken' then 'the source has again what the catalogue expects'
         when kind = 'malformed' and exists (select from recordings
             where account = :account and recording_id = unseen.raw -> 'item' ->> 'id')
@@ -162,3 +164,22 @@ async def settle(opened: AsyncConnection, account: str, mark: Mark) -> None:
     values = {"account": account, "now": mark.at, "run": mark.run}
     await opened.execute(OPEN_TROUBLE, values)
     await opened.execute(CLOSE_TROUBLE, values)
+
+
+EXPLAIN = text("""
+with explained as (
+    update gaps set explanation = :reason, explained_by = :by, explained_at = :now
+    where id = :id and closed_at is null returning id, account, since, until
+), marked as (
+    update days set stale = true from explained where days.account = explained.account
+        and days.day between (since at time zone 'UTC')::date and (until at time zone 'UTC')::date
+)
+insert into gap_events (gap_id, at, event, reason, by) select id, :now, 'explained', :reason, :by from explained
+returning gap_id
+""")
+
+
+async def explain(opened: AsyncConnection, number: int, *, reason: str, by: str, now: datetime) -> bool:
+    """Write a person's reason down. False: there is no such gap, or it is closed."""
+    values = {"id": number, "reason": reason, "by": by, "now": now}
+    return (await opened.execute(EXPLAIN, values)).first() is not None

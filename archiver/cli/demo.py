@@ -13,8 +13,10 @@ import typer
 
 from archiver import logs
 from archiver.adapters import database
+from archiver.adapters.coverage_reads import CoverageReads
 from archiver.app import App, new_run_id, now, open_app, open_engine
 from archiver.cli.common import leave, out, run
+from archiver.cli.covering import chosen, look, show_coverage
 from archiver.cli.demo_parts import BUCKET, KEY_ID, REGION, SECRET, local_s3, make_bucket, mirror, prepare
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass, show_plan
@@ -55,6 +57,8 @@ policies:
     source: {{delete_after: 40d}}
     archive: {{keep_at_least: 8y}}
 """
+
+SHOWN = 45  # days of the coverage table: as many as hold calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,17 @@ async def _story(stage: Stage, settings: Settings) -> int:
         await _sum_up(app, work)
     _title("Last pass: nothing to do")
     last = await _pass(settings)
-    return await _judge(stage, settings, last)
+    code = await _judge(stage, settings, last)
+    _title("Coverage: what an auditor asks for. Every day is proved, but for the gap that has a name")
+    await _cover(settings)
+    return code
+
+
+async def _cover(settings: Settings) -> None:
+    async with open_engine(settings) as engine:
+        first = (now() - timedelta(days=SHOWN)).date()
+        asked = chosen(settings, first.isoformat(), None, None)
+        show_coverage(await look(CoverageReads(engine), settings, asked))
 
 
 async def _pass(settings: Settings) -> PassReport:
@@ -178,7 +192,7 @@ def _look_around(stage: Stage) -> None:
     out.print(f"log       {stage.folder / 'archiver.log'}: JSON lines, down to debug")
     out.print(f"database  {stage.folder / 'postgres'}: starts by itself with the commands below")
     out.print(f"plan      {stage.folder / 'plan.json'}")
-    for command in ("status", "search --limit 5", f"explain {stage.account.oddities['late']}"):
+    for command in ("status", "coverage", "gaps list", "search --limit 5", f"explain {stage.account.oddities['late']}"):
         out.print(f"  archiver --config {stage.config} {command}")
 
 

@@ -130,8 +130,8 @@ def search(
     state: State = context.obj
     wanted = Search(
         account=account,
-        since=_time("--since", since),
-        until=_time("--until", until),
+        since=read_time("--since", since),
+        until=read_time("--until", until),
         number=number,
         extension=extension,
         call_id=call_id,
@@ -159,7 +159,8 @@ async def _search(settings: Settings, wanted: Search, limit: int, *, as_json: bo
     out.print(f"{len(found)} found{more}")
 
 
-def _time(option: str, text: str | None) -> datetime | None:
+def read_time(option: str, text: str | None) -> datetime | None:
+    """Read an option's time; a day alone means its first moment, for --until its last. Raises ConfigError."""
     if text is None:
         return None
     try:
