@@ -130,7 +130,7 @@ class Ledger:
                 met = gap_rows.Met(
                     kind=GapKind.MALFORMED,
                     fingerprint=fingerprint(item.raw),
-                    window=window,
+                    window=item.place(window),
                     reason=item.reason,
                     claimed=int(counted),
                     raw={"item": item.raw},  # wrapped: a bare JSON null would be no value at all

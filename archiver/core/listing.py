@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from archiver.core.model import Malformed, Page, Recording, require_aware
@@ -45,7 +46,7 @@ def parse_page(account: str, payload: object) -> Page:
     """Read one page of a listing. Raises BodyRejected for anything else: junk must never look like "no calls"."""
     if not isinstance(payload, Mapping):
         raise BodyRejected("the listing is not a JSON object")
-    items = [parse_recording(account, item) for item in _items(payload)]
+    items = _placed([parse_recording(account, item) for item in _items(payload)])
     return Page(
         recordings=tuple(item for item in items if isinstance(item, Recording)),
         malformed=tuple(item for item in items if isinstance(item, Malformed)),
@@ -56,13 +57,29 @@ def parse_page(account: str, payload: object) -> Page:
     )
 
 
+def _placed(items: list[Recording | Malformed]) -> list[Recording | Malformed]:
+    """Say of each unreadable item between which starts it stands: the listing is asked for in the order of starts."""
+    placed, last = list[Recording | Malformed](), None
+    for index, item in enumerate(items):
+        if isinstance(item, Recording):
+            last = item.start
+            placed.append(item)
+        elif item.since is not None:
+            placed.append(item)
+        else:
+            following = (one.start for one in items[index:] if isinstance(one, Recording))
+            placed.append(replace(item, since=last, until=next(following, None)))
+    return placed
+
+
 def parse_recording(account: str, payload: object) -> Recording | Malformed:
     """Read one recording. `raw` stays as it came; text is cleaned; fields that make no sense are None."""
     if not isinstance(payload, Mapping):
         return Malformed(reason="not a JSON object", raw=payload)
     recording_id = _id(payload.get("id"))
     if recording_id is None:
-        return Malformed(reason="id is missing or unusable", raw=payload)
+        began = _time(payload.get("start"))
+        return Malformed(reason="id is missing or unusable", raw=payload, since=began, until=began)
     start = _time(payload.get("start"))
     if start is None:
         return Malformed(reason="start is missing or is not a time with a zone", raw=payload)

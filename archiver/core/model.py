@@ -109,10 +109,20 @@ def whole_day(day: date) -> Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
-    """An item of a listing that cannot be read as a recording; kept raw, never dropped."""
+    """An item of a listing that cannot be read as a recording; kept raw, never dropped.
+
+    It stands between two starts of the listing, as far as its neighbours on the page tell. None: to the slice's end.
+    """
 
     reason: str
     raw: object
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def place(self, window: Slice) -> Slice:
+        """Where in a slice its call began: as narrow as is known."""
+        since, until = max(self.since or window.since, window.since), min(self.until or window.until, window.until)
+        return Slice(since, until) if since <= until else window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,5 +147,6 @@ def distinct(listed: Iterable[Recording]) -> tuple[list[Recording], list[Malform
     for item in listed:
         known = first.setdefault(item.id, item)
         if known.raw != item.raw:
-            odd.append(Malformed(reason=f"recording {item.id} stands twice on a page, differently", raw=item.raw))
+            reason = f"recording {item.id} stands twice on a page, differently"
+            odd.append(Malformed(reason=reason, raw=item.raw, since=item.start, until=item.start))
     return list(first.values()), odd

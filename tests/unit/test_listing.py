@@ -261,3 +261,14 @@ def test_json_as_it_comes_off_the_wire_is_read() -> None:
     page = parse_page("acme", json.loads(text))
     assert [item.cnam for item in page.recordings] == ["\ufffd"]
     assert len(page.malformed) == 1
+
+
+def test_an_unreadable_item_stands_between_its_neighbours() -> None:
+    """Or at its own start, where that can be read; at the edge of a page one side stays open."""
+    one, two = ({"id": number, "start": f"2024-03-0{number}T09:00:00+0000"} for number in (1, 2))
+    nameless = {"start": "2024-03-05T09:00:00+0000"}
+    items = [{"id": 7}, one, {"id": 8}, two, {"id": 9}, nameless]
+    page = parse_page("acme", {"_embedded": {"recordings": items}})
+    first, second, fifth = (datetime(2024, 3, day, 9, tzinfo=UTC) for day in (1, 2, 5))
+    places = [(item.since, item.until) for item in page.malformed]
+    assert places == [(None, first), (first, second), (second, None), (fifth, fifth)]
