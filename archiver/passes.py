@@ -18,10 +18,10 @@ from archiver.app import App
 from archiver.core.caps import check_caps, check_mode
 from archiver.core.danger import SourceRetention
 from archiver.core.lifecycle import ARCHIVED
-from archiver.core.model import Entry, State
+from archiver.core.model import Entry, Slice, State
 from archiver.core.plan import Draft, Plan, PlanItem
 from archiver.core.policy import Mode
-from archiver.core.recount import allowance
+from archiver.core.recount import DueDay, allowance, edge, errands
 from archiver.core.report import PassReport, exit_code
 from archiver.core.retention import may_be_due
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
@@ -67,6 +67,16 @@ class Pass:
             await self._keep_ledger()
             return conclude(0)
 
+    async def recount(self, asked: Mapping[str, Slice]) -> int:
+        """List days again at the source, as far as they were listed before. Returns the exit code."""
+        async with self._recorded("recount") as conclude:
+            for name, days in asked.items():
+                context = self._context(name)
+                with structlog.contextvars.bound_contextvars(account=name):
+                    await self._stage(context, "discover", partial(_again, self._discover(context), days))
+            await self._keep_ledger()
+            return conclude(await self.app.reads.count_gaps())
+
     async def apply(self, plan: Plan) -> int:
         """Delete at the source exactly what a plan names and what still qualifies. Raises SafetyLimit."""
         async with self._recorded("apply") as conclude:
@@ -102,12 +112,8 @@ class Pass:
             await self._verify(context, self.app.reads.entries(name, [State.STORED]))
 
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
-        verify = Verify(
-            context=context,
-            store=self.app.store,
-            catalogue=self.app.catalogue,
-            concurrency=self.app.settings.sync.concurrency,
-        )
+        app, concurrency = self.app, self.app.settings.sync.concurrency
+        verify = Verify(context=context, store=app.store, catalogue=app.catalogue, concurrency=concurrency)
         await self._stage(context, "verify", lambda: verify.run(entries))
 
     async def _finish_interrupted(self) -> None:
@@ -230,13 +236,8 @@ class Pass:
         app, account, sync = self.app, self.app.account(context.account), self.app.settings.sync
         source = app.sources[account.name]
         reader = Reader(context=context, source=source, ledger=app.ledger, page_size=sync.page_size)
-        recount = Recount(
-            context=context,
-            reader=reader,
-            ledger=app.ledger,
-            start_from=account.start_from,
-            source_retention=account.source_retention,
-        )
+        start, gone = account.start_from, account.source_retention
+        recount = Recount(context=context, reader=reader, ledger=app.ledger, start_from=start, source_retention=gone)
         return Discover(
             context=context,
             source=source,
@@ -281,3 +282,14 @@ class Pass:
             policies=app.policies,
             concurrency=app.settings.sync.concurrency,
         )
+
+
+async def _again(discover: Discover, asked: Slice) -> None:
+    account, start, ledger = discover.context.account, discover.start_from, discover.ledger
+    progress = await ledger.open_account(account, start)
+    discover.reader.learnt, watermark = progress.learnt, progress.watermark
+    if watermark is None or asked.since > watermark or asked.until < start:
+        return
+    known = await ledger.expected(account, asked)
+    counts = {day: known[day].items if day in known else 0 for day in asked.days() if start.date() <= day}
+    due = [DueDay(day=day, expected=count, checked_at=None, list_it=True) for day, count in counts.items()]

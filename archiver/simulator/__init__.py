@@ -25,11 +25,13 @@ from archiver.simulator.faults import (
     Operation,
     Redirect,
     Revoke,
+    Shrunken,
     StallAfter,
     Status,
     Truncate,
 )
 from archiver.simulator.journal import Journal, Seen
+from archiver.simulator.query import ListRequest
 from archiver.simulator.serve import in_thread, serve
 from archiver.simulator.server import Simulator
 
@@ -51,6 +53,7 @@ __all__ = [
     "Html",
     "Journal",
     "JsonError",
+    "ListRequest",
     "MalformedItems",
     "NeverEnds",
     "Numbers",
@@ -60,6 +63,7 @@ __all__ = [
     "RetryAfter",
     "Revoke",
     "Seen",
+    "Shrunken",
     "SimRecording",
     "Simulator",
     "StallAfter",

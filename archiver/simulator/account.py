@@ -25,8 +25,12 @@ _EXTENSIONS: tuple[tuple[str, ...], ...] = (("2101",), ("2102",), ("2103", "2104
 class SimRecording:
     """One recording at the source. What is None is left to the id: call_id and file_name follow from it.
 
-    `overlay` replaces fields of the JSON as listed, whatever their type; `dropped` leaves fields out.
-    Raises ValueError for a size (bytes) too small to tell two recordings apart, or a start without zone.
+    It can be seen once it is published and enough was downloaded and listed, until the first reason to be gone.
+    Counts are of whole answers with status 200 since the simulator was made; what is gone stays gone.
+
+    `overlay` replaces fields of the JSON as listed, whatever their type; `dropped` leaves fields out: total_items
+    counts the recording all the same.
+    Raises ValueError for a size (bytes) too small to tell two recordings apart, or a time without zone.
     """
 
     id: int
@@ -43,13 +47,17 @@ class SimRecording:
     file_name: str | None = None
     published_at: datetime | None = None  # not listed before
     after_downloads: int = 0  # not listed before so many whole downloads of other recordings
+    after_listings: int = 0  # not listed before so many list requests were answered
+    gone_after_listings: int | None = None  # gone as soon as so many list requests were answered
+    gone_at: datetime | None = None  # gone from then on
     overlay: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
     dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what could not be served."""
-        if self.size < SMALLEST or self.start.tzinfo is None:
-            msg = f"recording {self.id}: at least {SMALLEST} bytes, and a start with a time zone"
+        times = (self.start, self.published_at, self.gone_at)
+        if self.size < SMALLEST or any(time is not None and time.tzinfo is None for time in times):
+            msg = f"recording {self.id}: at least {SMALLEST} bytes, and every time with a time zone"
             raise ValueError(msg)
 
     @property

@@ -13,6 +13,7 @@ class Totals(StrEnum):
     TRUE = "true"
     ZERO = "zero"  # page, page_size, total_items and total_pages are all 0, as in the vendor's example
     ABSENT = "absent"  # no total_items, no total_pages
+    PAGE = "page"  # total_items counts the items on the page itself, total_pages is 1
 
 
 class PageZero(StrEnum):
@@ -61,6 +62,7 @@ class Behaviour:
     download_origin: str | None = None  # scheme and host that download_url names instead of the service's own
     date_ahead: timedelta = timedelta(0)  # how far the clock of the Date header is ahead of the simulator's
     date_absent: bool = False  # no Date header at all
+    retention: timedelta | None = None  # what began longer ago (by the simulator's clock) is purged, for good
     latency: float = 0.0  # seconds before each answer
     requests_per_minute: int | None = None  # for each token
     quota_window: timedelta = timedelta(minutes=1)  # shorter where nobody wants to wait a real minute

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -120,6 +121,25 @@ class EmptyListing:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrunken:
+    """A listing of only this share of what matches, rounded down: the first ones, in the total and on every page.
+
+    Raises ValueError for a share that is not between 0 and 1.
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"a share lies between 0 and 1, not at {self.share}")
+
+    def of(self, total: int) -> int:
+        """Return how many of so many are left."""
+        return int(total * Decimal(str(self.share)))  # as it was written: 0.29 of 100 are 29
+
+
+@dataclass(frozen=True, slots=True)
 class MalformedItems:
     """The page holds one more item of each kind; see `malformed.KINDS`. Totals do not count them."""
 
@@ -142,7 +162,7 @@ Instead = Status | Html | JsonError | Garbage | Redirect | Revoke
 Stream = CutAfter | StallAfter | Truncate | Empty | NeverEnds | Extra | Flip
 Document = EmptyListing | MalformedItems | Changed
 Upon = Stream | Document
-Action = Instead | Upon | Drop | Hang
+Action = Instead | Upon | Drop | Hang | Shrunken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from archiver.simulator.faults import Operation
+from archiver.simulator.query import ListRequest
 from archiver.simulator.replies import Ending, Reply
 
 _KEPT = 1000
+_LISTINGS_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class Seen:
     recording: int | None
     path: str  # with the query as it was sent, escapes and all
     authorized: bool  # whether it carried an Authorization header: whatever was in it
+    listing: ListRequest | None = None  # what a list request asked for
 
 
 class Journal:
@@ -33,6 +36,7 @@ class Journal:
         self.audio: Counter[int] = Counter()  # requests by recording id
         self.deletes: list[int] = []  # every DELETE that arrived, in order, whatever the answer
         self.recent: deque[Seen] = deque(maxlen=_KEPT)
+        self.listings: deque[ListRequest] = deque(maxlen=_LISTINGS_KEPT)  # the last that arrived, whatever the answer
         self.downloads = 0  # whole answers with status 200 to audio requests
         self.in_flight = 0
         self.peak = 0  # most requests that were being answered at once
@@ -47,12 +51,19 @@ class Journal:
         self.recent.append(seen)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
+        if seen.listing is not None:
+            self.listings.append(seen.listing)
         if seen.recording is None:
             return
         if seen.operation is Operation.DELETE:
             self.deletes.append(seen.recording)
         elif seen.operation is Operation.AUDIO:
             self.audio[seen.recording] += 1
+
+    @property
+    def listed(self) -> int:
+        """How many whole answers with status 200 were given to list requests, whatever was in them."""
+        return self.statuses[Operation.LIST, HTTPStatus.OK]
 
     def answered(self, operation: Operation, reply: Reply) -> None:
         """Count an answer that was sent, or withheld on purpose."""

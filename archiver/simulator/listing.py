@@ -84,6 +84,8 @@ def page_json(items: Sequence[Json], total: int, query: Query, call: Call, behav
     }
     if behaviour.totals is Totals.ZERO:
         document.update(page=0, page_size=0, total_items=0, total_pages=0)
+    elif behaviour.totals is Totals.PAGE:
+        document.update(total_items=max(0, len(items) + behaviour.totals_off_by), total_pages=1)
     elif behaviour.totals is Totals.ABSENT:
         del document["total_items"], document["total_pages"]
     return document

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from enum import StrEnum
 
 Headers = tuple[tuple[str, str], ...]
@@ -33,6 +35,11 @@ class Reply:
     def body(self) -> bytes:
         """Return everything at once: for small bodies only."""
         return b"".join(self.chunks)
+
+
+def http_date(moment: datetime) -> str:
+    """Write an aware time as HTTP headers do."""
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 # WSO2's code and words for the statuses that the gateway gives by itself.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -18,9 +17,11 @@ from archiver.simulator.call import Call
 from archiver.simulator.faults import Fault, Hang, Operation
 from archiver.simulator.journal import Journal, Seen
 from archiver.simulator.listing import BASE_PATH
-from archiver.simulator.replies import Reply
+from archiver.simulator.query import list_request
+from archiver.simulator.replies import Reply, http_date
 from archiver.simulator.sending import send
 from archiver.simulator.service import Service
+from archiver.simulator.shelf import Progress
 
 _COLLECTION = BASE_PATH + "/api/accounts/{account}/company_call_recordings"
 _MOST_DIGITS = 18  # as far as 64 bits go
@@ -42,8 +43,8 @@ def utc_now() -> datetime:
 class Simulator:
     """The VBC Call Recording API of one account, listening on a real socket while its context is open.
 
-    `requests` tells what was asked. `clock` decides about publication, quotas and the lives of tokens;
-    it returns an aware datetime.
+    `requests` tells what was asked. `clock` decides about publication, retention, quotas and the lives of tokens,
+    and stands in the Date header; it returns an aware datetime.
     """
 
     def __init__(
@@ -172,10 +173,14 @@ class Simulator:
         if self.behaviour.date_absent:
             response.headers.popall("Date", None)
         else:
-            response.headers["Date"] = format_datetime(self._clock() + self.behaviour.date_ahead, usegmt=True)
+            response.headers["Date"] = http_date(self._clock() + self.behaviour.date_ahead)
 
     def _publish(self) -> None:
-        self._service.shelf.publish(self._clock(), self.requests.downloads)
+        seen = self.requests
+        now = self._clock()
+        self._service.shelf.publish(Progress(now=now, downloads=seen.downloads, listings=seen.listed))
+        if self.behaviour.retention is not None:
+            self._service.shelf.purge(now - self.behaviour.retention)
 
     async def _handle(self, operation: Operation, request: web.Request) -> web.StreamResponse:
         self._note(operation, request)
@@ -195,6 +200,7 @@ class Simulator:
                 recording=_recording_id(request),
                 path=request.raw_path,
                 authorized="Authorization" in request.headers,
+                listing=list_request(request.query) if operation is Operation.LIST else None,
             ),
         )
         for waiter in self._waiters:

@@ -10,7 +10,7 @@ from archiver.simulator.audio import audio_chunks
 from archiver.simulator.behaviour import Behaviour, Credentials, Endless
 from archiver.simulator.call import Call
 from archiver.simulator.fault_book import Due, FaultBook
-from archiver.simulator.faults import Drop, Hang, Instead, Operation, Revoke
+from archiver.simulator.faults import Drop, Hang, Instead, Operation, Revoke, Shrunken
 from archiver.simulator.listing import filled_up, page_json, recording_json
 from archiver.simulator.mischief import instead, upon
 from archiver.simulator.query import Query, read_query
@@ -19,6 +19,7 @@ from archiver.simulator.shelf import Shelf
 from archiver.simulator.throttle import Throttle
 from archiver.simulator.tokens import Tokens
 
+_ALL = Shrunken(1)
 _NO_ANSWER = Reply(ending=Ending.NO_ANSWER)
 
 
@@ -52,19 +53,21 @@ class Service:
             return instead(action, now)
         if isinstance(action, Drop) and not action.applied:
             return _NO_ANSWER
+        if isinstance(action, Shrunken):
+            return self.answer(call, now, action)
         reply = self.answer(call, now)
         if isinstance(action, Drop):
             return _NO_ANSWER
         return reply if isinstance(action, Hang) else upon(action, reply, due.count)
 
-    def answer(self, call: Call, now: datetime) -> Reply:
-        """Do what is asked, and do it well."""
+    def answer(self, call: Call, now: datetime, left: Shrunken = _ALL) -> Reply:
+        """Do what is asked, and do it well; a listing shows what is `left`."""
         if call.operation is Operation.TOKEN:
             return self.tokens.exchange(call.form, self.behaviour, now)
         if call.account not in {"self", self._number}:
             return fault_reply(404, description="There is no such account")
         if call.operation is Operation.LIST:
-            return self._list(call)
+            return self._list(call, left)
         recording = None if call.recording is None else self.shelf.get(call.recording)
         return fault_reply(404) if recording is None else self._one(call, recording)
 
@@ -76,19 +79,24 @@ class Service:
             return Reply(status=204)
         return json_reply(recording_json(recording, call, self.behaviour))
 
-    def _list(self, call: Call) -> Reply:
+    def _list(self, call: Call, left: Shrunken) -> Reply:
         try:
             query = read_query(call.params, self.behaviour)
         except ValueError as problem:
             return fault_reply(400, description=str(problem))
-        total, found = self._page(query)
+        total, found = self._page(query, left)
         items = [recording_json(recording, call, self.behaviour) for recording in found]
         return json_reply(page_json(items, total, query, call, self.behaviour))
 
-    def _page(self, query: Query) -> tuple[int, list[SimRecording]]:
-        total, found = self.shelf.page(query)
+    def _page(self, query: Query, left: Shrunken) -> tuple[int, list[SimRecording]]:
+        total, found = self._left(query, left)
         endless = self.behaviour.endless
         if endless is not Endless.NO and len(found) < query.page_size:
-            _, tail = self.shelf.page(replace(query, index=max(total // query.page_size - 1, 0)))
+            _, tail = self._left(replace(query, index=max(total // query.page_size - 1, 0)), left)
             found = filled_up(found, tail, query, endless)
         return total, found
+
+    def _left(self, query: Query, left: Shrunken) -> tuple[int, list[SimRecording]]:
+        total, found = self.shelf.page(query)
+        kept = left.of(total)
+        return kept, found[: max(0, kept - query.index * query.page_size)]

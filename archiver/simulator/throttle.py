@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 
 from archiver.simulator.behaviour import Behaviour, RetryAfter
-from archiver.simulator.replies import Headers, Reply, fault_reply
+from archiver.simulator.replies import Headers, Reply, fault_reply, http_date
 
 
 def retry_after_header(seconds: int, now: datetime, *, as_date: bool) -> Headers:
     """Name a pause in one of the two forms that HTTP knows."""
     if not as_date:
         return (("Retry-After", str(seconds)),)
-    return (("Retry-After", format_datetime(now + timedelta(seconds=seconds), usegmt=True)),)
+    return (("Retry-After", http_date(now + timedelta(seconds=seconds))),)
 
 
 class Throttle:

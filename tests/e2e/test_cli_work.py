@@ -54,7 +54,7 @@ def test_a_pass_that_leaves_a_gap_is_exit_3(desk: MakeDesk) -> None:
     assert listed.code == 3
     (found,) = listed.rows("gaps")
     assert (found["account"], found["recording_id"], found["kind"]) == ("acme", "2", "retrying")
-    assert found["start"] == CALLS[1].start.isoformat()
+    assert found["since"] == CALLS[1].start.isoformat()
 
 
 def test_a_source_out_of_reach_is_exit_5(desk: MakeDesk) -> None:

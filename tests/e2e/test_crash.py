@@ -54,7 +54,10 @@ def died(step: str) -> tuple[Point, ...]:
 # `before` stands only where no step that comes before is among those that are crashed after.
 CASES = [
     *before(made.MAIN, "discover", "ledger.open_account"),
+    *before(made.MAIN, "discover", "ledger.record_malformed"),
     *before(made.SHORT, "discover", "ledger.record_gap"),
+    *before(made.GONE, "discover", "ledger.expected; ledger.unlisted"),
+    *before(made.MAIN, "ledger", "ledger.settle_gaps"),
     *before(made.MAIN, "transfer", "store.create audio; store.readback_fixity audio; catalogue.hand_back #2"),
     *before(made.MAIN, "transfer", "catalogue.advance quarantined; catalogue.advance discovered"),
     *before(made.BIG, "transfer", "store.upload audio"),

@@ -26,6 +26,7 @@ from archiver.simulator import (
     NeverEnds,
     Operation,
     Redirect,
+    Shrunken,
     StallAfter,
     Status,
     Truncate,
@@ -191,8 +192,48 @@ async def test_garbage_json(simulator: StartSimulator, http: httpx.AsyncClient) 
 
 
 async def test_listing_claims_that_there_is_nothing(simulator: StartSimulator, http: httpx.AsyncClient) -> None:
-    page = (await (await _caller(simulator, http, EmptyListing(), Operation.LIST)).page()).json()
-    assert (page["_embedded"]["recordings"], page["total_items"]) == ([], 0)
+    ask = await _caller(simulator, http, EmptyListing(), Operation.LIST)
+    window = {"start_gte": "2024-03-01T11:00:00+0000", "start_lte": "2024-03-01T13:00:00+0000"}
+    pages = [await ask.page(), await ask.page(**window), await ask.page(page=2, page_size=1, order="start:ASC")]
+    for page in (answer.json() for answer in pages):
+        assert (page["_embedded"]["recordings"], page["total_items"], page["total_pages"]) == ([], 0, 0)
+
+
+async def test_shrunken_listing_holds_the_first_ones_on_all_its_pages(
+    simulator: StartSimulator, http: httpx.AsyncClient
+) -> None:
+    sim = await simulator(holding(*(recording(number, minutes=number) for number in range(1, 12))))
+    sim.script(Fault(on=Operation.LIST, do=Shrunken(0.5), times=None))
+    ask = Caller(http, sim)
+    pages = [(await ask.page(page=page, page_size=2)).json() for page in (1, 2, 3, 4)]
+    assert [[item["id"] for item in page["_embedded"]["recordings"]] for page in pages] == [[1, 2], [3, 4], [5], []]
+    assert {(page["total_items"], page["total_pages"]) for page in pages} == {(5, 3)}
+    assert await ask.ids(order="start:ASC") == [11, 10, 9, 8, 7]
+    assert await ask.ids(start_gte="2024-03-01T11:56:00+0000") == [1, 2]
+
+
+async def test_shrunken_listing_leaves_single_recordings_and_refusals_alone(
+    simulator: StartSimulator, http: httpx.AsyncClient
+) -> None:
+    ask = await _caller(simulator, http, Shrunken(0), Operation.LIST)
+    assert (await ask.page()).json()["total_items"] == 0
+    assert (await ask.page(page_size=0)).status_code == 400
+    assert [(await ask.get(number)).status_code for number in (7, 8)] == [200, 200]
+    ask.simulator.heal()
+    assert await ask.ids() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("share", "total", "left"), [(0.1, 30, 3), (0.1, 9, 0), (0.29, 100, 29), (0.7, 10, 7), (1, 7, 7), (0, 7, 0)]
+)
+def test_share_is_rounded_down_from_what_was_written(share: float, total: int, left: int) -> None:
+    assert Shrunken(share).of(total) == left
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Shrunken(share)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

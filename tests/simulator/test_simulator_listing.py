@@ -117,6 +117,25 @@ async def test_totals_zero_absent_and_wrong(simulator: StartSimulator, http: htt
     assert (wrong["total_items"], wrong["total_pages"]) == (12, 2)
 
 
+async def test_totals_of_the_page_alone(simulator: StartSimulator, http: httpx.AsyncClient) -> None:
+    ask = Caller(http, await simulator(FIVE, behaviour=Behaviour(totals=Totals.PAGE)))
+    pages = [(await ask.page(page=page, page_size=2)).json() for page in (1, 2, 3, 4)]
+    assert [(page["total_items"], page["total_pages"]) for page in pages] == [(2, 1), (2, 1), (1, 1), (0, 1)]
+    assert [len(page["_embedded"]["recordings"]) for page in pages] == [2, 2, 1, 0]
+
+
+async def test_unreadable_recordings_are_counted_in_the_total(
+    simulator: StartSimulator, http: httpx.AsyncClient
+) -> None:
+    bad = (
+        replace(recording(1), overlay={"start": None}),
+        replace(recording(2), overlay={"id": "two"}),
+        replace(recording(3), dropped=("id", "start")),
+    )
+    page = (await Caller(http, await simulator(holding(*bad, recording(4)))).page(page_size=2)).json()
+    assert (page["total_items"], page["total_pages"]) == (4, 2)
+
+
 async def test_next_and_last_carry_the_documented_wrong_path(
     simulator: StartSimulator, http: httpx.AsyncClient
 ) -> None:

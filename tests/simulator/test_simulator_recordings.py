@@ -10,7 +10,17 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from archiver.simulator import Behaviour, Operation, Simulator, audio_bytes, audio_sha256, awkward, in_thread, ordinary
+from archiver.simulator import (
+    Behaviour,
+    ListRequest,
+    Operation,
+    Simulator,
+    audio_bytes,
+    audio_sha256,
+    awkward,
+    in_thread,
+    ordinary,
+)
 from tests.support.simulator import NOON, Caller, Clock, StartSimulator, holding, recording
 
 
@@ -134,6 +144,22 @@ async def test_journal_tells_what_was_asked(simulator: StartSimulator, http: htt
     }
     assert (len(sim.requests), sim.requests.audio[7], sim.requests.downloads) == (3, 2, 1)
     assert len(sim.requests.of(Operation.AUDIO)) == 2
+
+
+async def test_journal_keeps_what_each_listing_asked_for(simulator: StartSimulator, http: httpx.AsyncClient) -> None:
+    sim = await simulator(holding(recording(7)))
+    ask = Caller(http, sim)
+    await ask.page(start_gte="2024-03-01T17:30:00+0530", start_lte="2024-03-01T13:00:00+0000", page=3, page_size=500)
+    await ask.get(7)
+    await ask.page()
+    await Caller(http, sim, "").page(page=0, page_size=0, start_gte="yesterday", start_lte="2024-02-30T00:00:00+0000")
+    assert list(sim.requests.listings) == [
+        ListRequest(since=NOON, until=NOON + timedelta(hours=1), page=3, page_size=500),
+        ListRequest(since=None, until=None, page=None, page_size=None),
+        ListRequest(since=None, until=None, page=0, page_size=0),
+    ]
+    assert (sim.requests.counts[Operation.LIST], sim.requests.listed) == (3, 2)
+    assert sim.requests.recent[0].listing == sim.requests.listings[0]
 
 
 async def test_stopped_and_started_again_on_its_port(simulator: StartSimulator, http: httpx.AsyncClient) -> None:

@@ -48,7 +48,8 @@ RECORD = """select json_build_object(
         to_jsonb(g) - 'id' - 'seen_run' - case kind when 'failed' then 'reason' else '' end
         order by kind, fingerprint) from gaps g), '[]'),
     'accounts', coalesce((select json_agg(to_jsonb(a) - 'ledger_position' order by account) from accounts a), '[]'),
-    'days', coalesce((select json_agg(d order by day) from days d), '[]'),
+    'days', coalesce((select json_agg(d order by day) from (
+        select day, said, doubt, proved_at is not null as proved, stale from days) d), '[]'),
     'ledger', coalesce((select json_agg(l order by day) from (
         select distinct on (day) day, state, counts, missing from ledger order by day, id desc) l), '[]'),
     'history', coalesce((select json_agg(h order by id) from history h), '[]'))"""
