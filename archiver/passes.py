@@ -285,11 +285,15 @@ class Pass:
 
 
 async def _again(discover: Discover, asked: Slice) -> None:
-    account, start, ledger = discover.context.account, discover.start_from, discover.ledger
-    progress = await ledger.open_account(account, start)
-    discover.reader.learnt, watermark = progress.learnt, progress.watermark
-    if watermark is None or asked.since > watermark or asked.until < start:
-        return
-    known = await ledger.expected(account, asked)
-    counts = {day: known[day].items if day in known else 0 for day in asked.days() if start.date() <= day}
+    context, start = discover.context, discover.start_from
+    progress = await discover.ledger.open_account(context.account, start)
+    discover.reader.learnt, known_up_to = progress.learnt, max(progress.watermark or start, start)
+    known = await discover.ledger.expected(context.account, asked)
+    days = [day for day in asked.days() if progress.watermark and start.date() <= day <= known_up_to.date()]
+    counts = {day: known[day].items if day in known else 0 for day in days}
     due = [DueDay(day=day, expected=count, checked_at=None, list_it=True) for day, count in counts.items()]
+    for errand in errands(due, discover.reader.fits):
+        whole, settled = errand.window(start), edge(start, known_up_to, discover.lookback).date()
+        window = Slice(whole.since, min(whole.until, known_up_to))
+        await discover.recount.ask(window, settled_before=settled, list_it=True)
+        context.report.recounted += len(errand.days)

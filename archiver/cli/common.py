@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 WIDE = 1000  # columns where no terminal limits them: a line stays a line for grep and cut
 #: Columns that are copied into the next command, so they are never broken into two lines.
-WHOLE = frozenset({"recording", "call start", "call ended", "due since", "state", "at"})
+WHOLE = frozenset({"recording", "call start", "call ended", "due since", "state", "at", "gap", "day", "proved at"})
 
 
 class OutputClosed(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections import Counter
 from datetime import datetime
 from typing import Annotated
 
@@ -15,21 +16,31 @@ from archiver.adapters.database import connection
 from archiver.app import now, open_engine
 from archiver.cli.common import AsJson, State, add, echo, leave, moment, out, print_json, run, show, span, table, words
 from archiver.cli.looking import ACCOUNT
+from archiver.cli.summary import call_starts
 from archiver.core.gaps import Gap
 from archiver.errors import ConfigError
 from archiver.settings import Settings
 
 MOST = 10_000
-Number = Annotated[int, typer.Argument(metavar="ID", help="The gap's number, as `archiver gaps list` shows it.")]
+LARGEST = 2**63 - 1  # number of a row
+Number = Annotated[
+    int, typer.Argument(metavar="ID", min=1, max=LARGEST, help="The gap's number, as `archiver gaps list` shows it.")
+]
 
 
 def add_to(cli: typer.Typer) -> None:
     """Add these commands."""
-    group = typer.Typer(help="What should be in the archive and is not, or could not be proved.", no_args_is_help=True)
+    group = typer.Typer(invoke_without_command=True, callback=gaps)
     group.command("list")(list_gaps)
     group.command("show")(show_gap)
     group.command("explain")(explain_gap)
     cli.add_typer(group, name="gaps")
+
+
+def gaps(context: typer.Context) -> None:
+    """What should be in the archive and is not, or could not be proved. Alone: the list."""
+    if context.invoked_subcommand is None:
+        list_gaps(context)
 
 
 def list_gaps(
@@ -54,12 +65,20 @@ async def _list(settings: Settings, account: str | None, *, everything: bool, as
         return code
     rows = table("gap", "account", "recording", "call start", "kind", "standing", "age", "reason")
     for gap in found:
-        add(rows, gap.id, gap.account, gap.recording_id or "-", moment(gap.since), gap.kind, _standing(gap),
+        add(rows, gap.id, gap.account, gap.recording_id or "-", call_starts(gap), gap.kind, _standing(gap),
             span(now() - gap.opened_at), gap.evidence or gap.explanation or gap.reason)  # fmt: skip
     if found:
         show(rows)
-    out.print(f"{len(found)} gaps" if found else "No gap is open.")
+    out.print(_counted(found))
     return code
+
+
+def _counted(found: list[Gap]) -> str:
+    if not found:
+        return "No gap is open."
+    more = " (the first of them: there are more)" if len(found) == MOST else ""
+    counts = Counter(map(_standing, found))
+    return ", ".join(f"{count} {standing}" for standing, count in counts.items()) + more
 
 
 def _standing(gap: Gap) -> str:
@@ -82,10 +101,12 @@ async def _show(settings: Settings, number: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"gap": gap, "events": events})
         return
+    explained_at, closed_at = gap.explained_at and moment(gap.explained_at), gap.closed_at and moment(gap.closed_at)
     facts = {"account": gap.account, "kind": gap.kind, "standing": _standing(gap), "recording": gap.recording_id,
              "since": moment(gap.since), "until": moment(gap.until), "missing calls": gap.missing,
-             "reason": gap.reason, "explanation": gap.explanation, "explained by": gap.explained_by,
-             "evidence": gap.evidence, "last seen": moment(gap.seen_at)}  # fmt: skip
+             "reason": gap.reason, "opened": moment(gap.opened_at), "last seen": moment(gap.seen_at),
+             "explanation": gap.explanation, "explained by": gap.explained_by, "explained": explained_at,
+             "closed": closed_at, "evidence": gap.evidence}  # fmt: skip
     for name, value in facts.items():
         if value is not None:
             out.print(f"[dim]{name:>15}[/] ", words(value))
@@ -111,8 +132,17 @@ def explain_gap(
     if not reason.strip():
         raise typer.BadParameter("--reason must say something")
     state: State = context.obj
-    who = (by or getpass.getuser()).strip()
-    run(_explain(state.settings(quiet=True), number, reason.strip(), who, as_json=as_json))
+    run(_explain(state.settings(quiet=True), number, reason.strip(), _name(by), as_json=as_json))
+
+
+def _name(by: str | None) -> str:
+    """Who explains: an explanation without a name is worth nothing to an auditor. Raises ConfigError."""
+    if by is not None and not by.strip():
+        raise typer.BadParameter("--by must name somebody")
+    try:
+        return getpass.getuser() if by is None else by.strip()
+    except (KeyError, ImportError, OSError):  # a container's user often has no name
+        raise ConfigError("your login name is not known here", hint="say who explains it: --by NAME") from None
 
 
 async def _explain(settings: Settings, number: int, reason: str, by: str, *, as_json: bool) -> None:
@@ -123,6 +153,7 @@ async def _explain(settings: Settings, number: int, reason: str, by: str, *, as_
         async with connection(engine) as opened:
             done = await gap_rows.explain(opened, number, reason=reason, by=by, now=now())
         if not done:
+            gap = await _one(reads, number)  # it may have been closed just now
             msg = f"gap {number} was closed at {moment(gap.closed_at)}: {gap.evidence}"
             raise ConfigError(msg, hint="only an open gap can be explained")
         explained = await _one(reads, number)

@@ -10,6 +10,7 @@ import typer
 
 from archiver.adapters import database
 from archiver.adapters.catalogue_reads import AccountStatus, Reads, Search
+from archiver.adapters.coverage_reads import CoverageReads
 from archiver.app import now, open_engine, open_store, policies_of
 from archiver.cli.common import (
     AsJson,
@@ -160,12 +161,12 @@ async def _search(settings: Settings, wanted: Search, limit: int, *, as_json: bo
 
 
 def read_time(option: str, text: str | None) -> datetime | None:
-    """Read an option's time; a day alone means its first moment, for --until its last. Raises ConfigError."""
+    """Read an option's time; a day alone means its first moment, for --until and --as-of its last."""
     if text is None:
         return None
     try:
         read = datetime.fromisoformat(text)
-        if option == "--until" and len(text) == len("2026-01-31"):
+        if option in ("--until", "--as-of") and len(text) == len("2026-01-31"):
             read = read.replace(hour=23, minute=59, second=59)  # up to a day means: that day included
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -223,16 +224,19 @@ async def _explain(settings: Settings, identity: str, account: str | None, *, as
         reads = Reads(engine)
         entry = await one(reads, identity, account)
         history = await reads.history(entry.recording.account, identity)
+        gap = await CoverageReads(engine).gap_of(entry.recording.account, identity)
     decision = decide(candidate(entry), policies.policies, now())
     if as_json:
         print_json({**facts(entry), "decision": {"action": decision.action, "reason": decision.reason,
                     "policy": decision.policy, "not_before": decision.not_before, "sentence": decision.sentence},
-                    "history": history})  # fmt: skip
+                    "gap": gap, "history": history})  # fmt: skip
         return
     for name, value in facts(entry).items():
         if value not in (None, (), False):
             out.print(f"[dim]{name:>15}[/] ", words(_shown(value)))
     out.print(f"[dim]{'today':>15}[/]  {decision.action.replace('_', ' ')}: {decision.sentence}")
+    if gap is not None:
+        out.print(f"[dim]{'gap':>15}[/] ", words(f"{gap.id}, {gap.kind}: {gap.explanation or gap.reason}"))
     rows = table("at", "from", "to", "reason", "run", title="History")
     for step in history:
         add(rows, moment(_moment(step["at"])), step["before"] or "-", step["after"], step["reason"], step["run_id"])

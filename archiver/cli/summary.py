@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from archiver.app import now
 from archiver.cli.common import add, moment, out, show, size, span, table, words
 from archiver.core.gaps import Gap
+from archiver.core.model import Slice, midnight, whole_day
 from archiver.core.plan import Plan
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.report import PassReport
@@ -17,6 +18,15 @@ MOST_ROWS = 40
 
 def show_pass(work: Pass, gaps: Sequence[Gap], all_gaps: int) -> None:
     """Sum up a pass: what was listed, archived, verified, retried, and what failed with its reason."""
+    show_reports(work)
+    if work.refusal is not None:
+        out.print("[red]deletion refused[/]:", words(work.refusal))
+        out.print(words(f"  {work.refusal.hint}"))
+    show_gaps(gaps, all_gaps)
+
+
+def show_reports(work: Pass) -> None:
+    """Say for each account what was done, and where it was stopped."""
     for name, report in work.reports.items():
         out.print(f"[bold]{name}[/]: {_sentence(report)}")
         if report.retries:
@@ -25,16 +35,14 @@ def show_pass(work: Pass, gaps: Sequence[Gap], all_gaps: int) -> None:
             out.print("  not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items())))
         if report.stopped:
             out.print("  [red]stopped[/] in", words(report.stopped))
-    if work.refusal is not None:
-        out.print("[red]deletion refused[/]:", words(work.refusal))
-        out.print(words(f"  {work.refusal.hint}"))
-    show_gaps(gaps, all_gaps)
 
 
 def _sentence(report: PassReport) -> str:
     """Say what was done; what did not happen goes unsaid."""
     parts = [
+        (report.recounted, f"{report.recounted} older days asked about again"),
         (report.listed, f"{report.listed} listed ({report.new} new)"),
+        (report.absent, f"{report.absent} no longer at the source"),
         (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
         (report.adopted, f"{report.adopted} adopted from a cut-off attempt"),
         (report.disagreeing, f"{report.disagreeing} not as long as listed"),
@@ -63,17 +71,30 @@ def show_verified(account: str, report: PassReport) -> None:
 
 
 def show_gaps(gaps: Sequence[Gap], total: int) -> None:
-    """List what should be in the archive and is not."""
-    if not gaps:
-        out.print("No gap is open.")
+    """List what should be in the archive and is not, but for what a person has explained."""
+    unexplained = [gap for gap in gaps if gap.explanation is None]
+    if not total:
+        more = " Those that were explained: archiver gaps list" if gaps else ""
+        out.print(f"No gap is open.{more}")
         return
     rows = table("gap", "account", "recording", "call start", "kind", "age", "reason", title=f"Open gaps: {total}")
-    for gap in gaps:
+    for gap in unexplained:
         age = span(now() - gap.opened_at)
-        add(rows, gap.id, gap.account, gap.recording_id or "-", moment(gap.since), gap.kind, age, gap.reason)
+        add(rows, gap.id, gap.account, gap.recording_id or "-", call_starts(gap), gap.kind, age, gap.reason)
     show(rows)
-    if total > len(gaps):
-        out.print(f"… and {total - len(gaps)} more: archiver status --json")
+    if total > len(unexplained):
+        out.print(f"… and {total - len(unexplained)} more: archiver gaps list")
+
+
+def call_starts(gap: Gap) -> str:
+    """Say which calls a gap is about: one, those of a day, or those that started in a slice of time."""
+    if gap.since == gap.until:
+        return moment(gap.since)
+    days = list(Slice(gap.since, gap.until).days())
+    if gap.since == midnight(days[0]) and gap.until == whole_day(days[-1]).until:
+        return f"{days[0]}, all day" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    until = f"{gap.until:%H:%M:%S}Z" if len(days) == 1 else moment(gap.until)
+    return f"{gap.since:%Y-%m-%d %H:%M:%S} to {until}"
 
 
 def show_plan(plan: Plan, policies: PolicySet, *, most: int = MOST_ROWS) -> None:

@@ -90,7 +90,8 @@ class Walk:
         self.shrank = self.shrank or (page.total_items or 0) < (self.total or 0)
         self.total = page.total_items
         self.granted = page.size or self.granted
-        fits = min(page.size or self.page_size, self.page_size)
+        # a page that does not say how many items it may hold may be full with any number of them
+        fits = min(page.size or 1, self.page_size)
         self.full = len(page.recordings) + len(page.malformed) >= fits
 
     def __len__(self) -> int:
@@ -151,6 +152,8 @@ def next_page(walk: Walk) -> int | None:
     if walk.reached and not walk.full:  # behind a full page there may be more than the total admits
         return 0 if walk.base is None and 0 not in walk.asked else None
     probing = walk.asked[-1] == 0 and len(walk.asked) > 1  # page 0 was asked last, to learn the base
+    if probing and walk.fresh[-1] and not walk.reached and walk.fresh[-2] and not endless(walk):
+        return walk.asked[-2] + 1  # the total was reached too early: it did not count the first page
     # where pages count from 1, page 0 may be the first one as well: then page 1 repeats it and is not the end
     repeated = walk.asked == [0, 1]
     if (walk.fresh[-1] or repeated) and not probing and not endless(walk):
