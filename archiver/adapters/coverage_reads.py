@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from sqlalchemy import Row, and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from archiver.adapters import day_rows
 from archiver.adapters.database import connection
 from archiver.adapters.rows import to_gap
-from archiver.adapters.tables import accounts, gaps, ledger
+from archiver.adapters.tables import gap_events, gaps, ledger
 from archiver.core.coverage import Coverage, DayFacts, DayRow, judge_day
 from archiver.core.gaps import Gap
 from archiver.core.model import midnight, whole_day
@@ -33,12 +33,9 @@ class CoverageReads:
     async def days_as_of(self, account: str, first: date, last: date, moment: datetime) -> Mapping[date, DayRow]:
         """Read what the ledger said about the days at a moment in the past."""
         table = ledger.c
-        query = (
-            select(ledger)
-            .distinct(table.day)
-            .where(table.account == account, table.day.between(first, last), table.at <= moment)
-            .order_by(table.day, table.id.desc())
-        )
+        written = and_(table.account == account, table.day.between(first, last), table.at <= moment)
+        latest = select(func.max(table.id)).where(written).group_by(table.day)
+        query = select(ledger).where(table.id.in_(latest)).order_by(table.day)
         async with connection(self.engine) as opened:
             return {row.day: _line(row) for row in await opened.execute(query)}
 
@@ -50,20 +47,23 @@ class CoverageReads:
         touching = and_(
             table.account.in_(accounts), table.since <= whole_day(last).until, table.until >= midnight(first)
         )
-        unclosed = table.closed_at.is_(None)
-        there = (
-            and_(unclosed) if as_of is None else and_(table.opened_at <= as_of, or_(unclosed, table.closed_at > as_of))
-        )
+        there: ColumnElement[bool] = table.closed_at.is_(None)
+        if as_of is not None:
+            there = and_(table.opened_at <= as_of, or_(there, table.closed_at > as_of))
         query = select(gaps).where(touching, there).order_by(table.account, table.since, table.id)
         async with connection(self.engine) as opened:
             found = [to_gap(row) for row in await opened.execute(query)]
-        return found if as_of is None else [_then(gap, as_of) for gap in found]
+            return found if as_of is None else await _then(opened, found, as_of)
 
-    async def watermarks(self) -> Mapping[str, datetime | None]:
-        """Tell how far each account was listed."""
+    async def gap_of(self, account: str, recording_id: str) -> Gap | None:
+        """Find the open gap of a recording."""
+        table = gaps.c
+        query = select(gaps).where(
+            table.account == account, table.recording_id == recording_id, table.closed_at.is_(None)
+        )
         async with connection(self.engine) as opened:
-            rows = await opened.execute(select(accounts.c.account, accounts.c.watermark))
-            return {row.account: row.watermark for row in rows}
+            row = (await opened.execute(query)).one_or_none()
+        return None if row is None else to_gap(row)
 
 
 def _line(row: Row[tuple[object, ...]]) -> DayRow:
@@ -79,8 +79,22 @@ def _line(row: Row[tuple[object, ...]]) -> DayRow:
     return DayRow(facts, Coverage(row.state), row.reason)
 
 
-def _then(gap: Gap, moment: datetime) -> Gap:
-    """Take away what was not known at the moment."""
-    if gap.explained_at is not None and gap.explained_at > moment:
+async def _then(opened: AsyncConnection, found: Sequence[Gap], moment: datetime) -> list[Gap]:
+    """Tell gaps as they were known at a moment, by what had happened to them until then."""
+    table, numbers = gap_events.c, [gap.id for gap in found]
+    query = select(gap_events).where(table.gap_id.in_(numbers), table.at <= moment).order_by(table.id)
+    known = {
+        gap.id: replace(gap, explanation=None, explained_by=None, explained_at=None, closed_at=None, evidence=None)
+        for gap in found
+    }
+    for event in await opened.execute(query):
+        known[event.gap_id] = _after(known[event.gap_id], event)
+    return [known[number] for number in numbers]
+
+
+def _after(gap: Gap, event: Row[tuple[object, ...]]) -> Gap:
+    if event.event == "explained":
+        return replace(gap, explanation=event.reason, explained_by=event.by, explained_at=event.at)
+    if event.event == "reopened":
         gap = replace(gap, explanation=None, explained_by=None, explained_at=None)
-    return replace(gap, closed_at=None, evidence=None)
+    return replace(gap, reason=event.reason)

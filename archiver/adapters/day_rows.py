@@ -48,7 +48,8 @@ cross join lateral ({EXPECTED_OF_DAY}) as expected
 on conflict (account, day) do update set
     checked_at = excluded.checked_at,
     settled_at = coalesce(known.settled_at, excluded.settled_at),
-    said = excluded.said,
+    said = case when :whole or :since <= {BEGIN_OF_DAY} or known.doubt is null or known.said is not null
+        then excluded.said end,  -- one piece without usable totals leaves none for the day
     stale = true,
     -- a day that is listed piece by piece keeps the doubt about an earlier piece
     doubt = case when :whole or :since <= {BEGIN_OF_DAY}
@@ -60,7 +61,9 @@ on conflict (account, day) do update set
 
 DUE = text(f"""
 with due as (
-    select *, exists (select from gaps where account = :account and closed_at is null and kind = 'malformed'
+    -- a count that agrees cannot show that the claimed item is listed now, or listed readable
+    select *, exists (select from gaps where account = :account and closed_at is null
+        and kind in ('malformed', 'unlisted')
         and since < (days.day + 1)::timestamp at time zone 'UTC'
         and until >= days.day::timestamp at time zone 'UTC') as odd
     from days
@@ -121,6 +124,7 @@ cross join lateral (
 order by d.day
 """
 STALE = text(FACTS.format(days="(select * from days where account = :account and stale order by day limit :most)"))
+THESE = text(FACTS.format(days="(select * from days where account = :account and day = any(:days))"))
 BETWEEN = text(FACTS.format(days="(select * from days where account = :account and day between :first and :last)"))
 
 #: A line is written when it says something else than the last one, or proves the day anew a day or more later.
@@ -136,6 +140,7 @@ with last as (
 )
 update days set stale = false where account = :account and day = :day
 """).bindparams(bindparam("counts", type_=JSONB), bindparam("missing", type_=JSONB))
+MARK_STALE = text("update days set stale = true where account = :account and day = any(:days)")
 
 COUNTS = ("said", "known", "verified", "deleted", "excluded", "waiting", "open_gaps", "explained_gaps")
 
@@ -242,3 +247,13 @@ async def write_lines(opened: AsyncConnection, rows: Sequence[DayRow], mark: Mar
             "kept": KEPT_PROOF,
         }
         await opened.execute(WRITE_LINE, values)
+    for account in {row.facts.account for row in rows}:
+        await _mark_moved(opened, account, {row.facts.day: row.facts for row in rows if row.facts.account == account})
+
+
+async def _mark_moved(opened: AsyncConnection, account: str, written: Mapping[date, DayFacts]) -> None:
+    """Keep the mark of days that changed after their facts were read, by another process or a person."""
+    found = await opened.execute(THESE, {"account": account, "days": list(written)})
+    moved = [now.day for now in (to_facts(account, row) for row in found) if now != written[now.day]]
+    if moved:
+        await opened.execute(MARK_STALE, {"account": account, "days": moved})

@@ -12,19 +12,27 @@ from archiver.core.coverage import Proof
 from archiver.core.gaps import GapKind, Standing
 from archiver.core.model import Mark, Slice
 
-#: More of the source's total than when a person explained it is another gap: it is open again.
+#: More of the source's total than when a person explained it is another gap: it is open again. An unreadable item stays
+#: the same one, whether the total counts it or not; it may be met in a narrower place than before.
 MEET = text("""
 with known as (
-    select id, reason, claimed, explanation from gaps
+    select id, reason, claimed, explanation, since, until from gaps
     where account = :account and fingerprint = :fingerprint and closed_at is null
 ), met as (
     insert into gaps (account, kind, fingerprint, reason, since, until, claimed, raw, opened_at, seen_at, seen_run)
     values (:account, :kind, :fingerprint, :reason, :since, :until, :claimed, :raw, :now, :now, :run)
     on conflict (account, fingerprint) where closed_at is null do update set
         reason = excluded.reason, claimed = excluded.claimed, seen_at = excluded.seen_at, seen_run = excluded.seen_run,
-        explanation = case when excluded.claimed > gaps.claimed then null else gaps.explanation end,
-        explained_by = case when excluded.claimed > gaps.claimed then null else gaps.explained_by end,
-        explained_at = case when excluded.claimed > gaps.claimed then null else gaps.explained_at end
+        explanation = case when gaps.kind = 'unlisted' and excluded.claimed > gaps.claimed then null
+            else gaps.explanation end,
+        explained_by = case when gaps.kind = 'unlisted' and excluded.claimed > gaps.claimed then null
+            else gaps.explained_by end,
+        explained_at = case when gaps.kind = 'unlisted' and excluded.claimed > gaps.claimed then null
+            else gaps.explained_at end,
+        since = case when gaps.since <= excluded.until and gaps.until >= excluded.since
+            then greatest(gaps.since, excluded.since) else gaps.since end,
+        until = case when gaps.since <= excluded.until and gaps.until >= excluded.since
+            then least(gaps.until, excluded.until) else gaps.until end
     returning id, explanation
 ), turn as (
     select met.id, known.id is null as is_new, met.explanation,
@@ -35,14 +43,14 @@ with known as (
 ), kept as (
     insert into gap_events (gap_id, at, event, reason, by)
     select id, :now, event, :reason, :run from turn where event is not null
+), marked as (
+    update days set stale = true
+    from (select since, until from known union all select :since ::timestamptz, :until ::timestamptz) as place
+    where account = :account
+        and day between (place.since at time zone 'UTC')::date and (place.until at time zone 'UTC')::date
 )
 select is_new, explanation is not null as is_explained from turn
 """).bindparams(bindparam("raw", type_=JSON(none_as_null=True)))
-
-STALE = text("""
-update days set stale = true where account = :account and not stale
-    and day between (:since at time zone 'UTC')::date and (:until at time zone 'UTC')::date
-""")
 
 CLOSE_READ = text("""
 with doubts as (
@@ -143,7 +151,6 @@ async def meet(opened: AsyncConnection, account: str, met: Met, mark: Mark) -> S
     said = {"kind": met.kind, "fingerprint": met.fingerprint, "reason": met.reason, "claimed": met.claimed}
     values = {"account": account, "raw": met.raw, "now": mark.at, "run": mark.run}
     row = (await opened.execute(MEET, {**window, **said, **values})).one()
-    await opened.execute(STALE, {"account": account, **window})
     if row.is_new:
         return Standing.NEW
     return Standing.EXPLAINED if row.is_explained else Standing.SEEN

@@ -20,16 +20,26 @@ from archiver.core.recount import DueDay, Expected, Lost
 from archiver.core.window import SECOND, fingerprint
 
 RECORD_PAGE = text("""
-with known as (
-    select recording_id, raw, state as stands from recordings where account = :account and recording_id = any(:ids)
+with page as (
+    select * from unnest(:ids ::text[], :starts ::timestamptz[], :ends ::timestamptz[], :durations ::bigint[],
+        :sizes ::bigint[], :call_ids ::text[], :directions ::text[], :caller_ids ::text[], :dnises ::text[],
+        :cnams ::text[], :extensions ::text[], :rule_ids ::text[], :file_names ::text[], :raws ::text[])
+        as page(id, call_start, call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam,
+            extensions, rule_ids, file_name, raw)
+), known as (
+    select recording_id, raw, state as stands, absent_since is not null as was_absent
+    from recordings where account = :account and recording_id = any(:ids)
+), anew as (
+    -- most of a page is known from the passes before; a conflict would lock, and so write, each of those rows
+    select page.* from page left join known on known.recording_id = page.id
+    where known.recording_id is null
+        or (known.raw::text <> page.raw and known.stands in ('discovered', 'failed', 'excluded'))
 ), returned as (
     -- what a proved listing lacked is there again
     update recordings set absent_since = null
     where account = :account and recording_id = any(:ids) and absent_since is not null
+        and recording_id not in (select id from anew)
     returning recording_id, state
-), noted as (
-    insert into history (at, account, recording_id, before, after, reason, run_id)
-    select :now, :account, recording_id, state, state, 'listed again by the source', :run from returned
 ), listed as (
     insert into recordings (account, state, listed_at, next_attempt_at, recording_id, call_start, call_end, duration_ms,
         size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
@@ -38,24 +48,23 @@ with known as (
         array(select json_array_elements_text(extensions::json)),
         array(select json_array_elements_text(rule_ids::json)),
         file_name, raw::json
-    from unnest(:ids ::text[], :starts ::timestamptz[], :ends ::timestamptz[], :durations ::bigint[], :sizes ::bigint[],
-        :call_ids ::text[], :directions ::text[], :caller_ids ::text[], :dnises ::text[], :cnams ::text[],
-        :extensions ::text[], :rule_ids ::text[], :file_names ::text[], :raws ::text[])
-        as page(id, call_start, call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam,
-            extensions, rule_ids, file_name, raw)
-    -- most of a page is known from the passes before; a conflict would lock, and so write, each of those rows
-    where not exists (
-        select from known where known.recording_id = page.id
-            and (known.raw::text = page.raw or known.stands not in ('discovered', 'failed', 'excluded')))
-        and not exists (select from returned where returned.recording_id = page.id)
+    from anew
     on conflict (account, recording_id) do update set call_start = excluded.call_start, call_end = excluded.call_end,
         duration_ms = excluded.duration_ms, size_listed = excluded.size_listed, call_id = excluded.call_id,
         direction = excluded.direction, caller_id = excluded.caller_id, dnis = excluded.dnis, cnam = excluded.cnam,
         extensions = excluded.extensions, rule_ids = excluded.rule_ids, file_name = excluded.file_name,
-        raw = excluded.raw
+        raw = excluded.raw, absent_since = null
     -- what was archived keeps the description under which it was archived
     where recordings.state in ('discovered', 'failed', 'excluded') and recordings.raw::text <> excluded.raw::text
     returning recording_id, state, xmax = 0 as is_new
+), noted as (
+    insert into history (at, account, recording_id, before, after, reason, run_id)
+    select :now, :account, recording_id, state, state, 'listed again by the source', :run
+    from (
+        select recording_id, state from returned
+        union all
+        select recording_id, state from listed join known using (recording_id) where was_absent
+    ) as there
 )
 insert into history (at, account, recording_id, before, after, reason, run_id, detail)
 select :now, :account, recording_id, case when is_new then null else state end, state,
@@ -68,6 +77,7 @@ ABSENT = text("""
 with gone as (
     update recordings set absent_since = :now
     where account = :account and recording_id = any(:ids) and absent_since is null
+        and state not in ('purging', 'purged', 'expired')  -- the archiver itself has taken it away meanwhile
     returning recording_id, state
 )
 insert into history (at, account, recording_id, before, after, reason, run_id)

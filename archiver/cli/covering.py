@@ -16,6 +16,7 @@ from archiver.adapters.coverage_reads import CoverageReads
 from archiver.app import now, open_engine
 from archiver.cli.common import AsJson, State, add, echo, leave, moment, out, print_json, run, show, span, table, words
 from archiver.cli.looking import ACCOUNT, read_time
+from archiver.cli.summary import call_starts, told
 from archiver.core.coverage import Coverage, DayFacts, DayRow, in_percent, total
 from archiver.core.gaps import Gap
 from archiver.errors import ConfigError
@@ -44,6 +45,7 @@ class View:
     asked: Range
     rows: Mapping[str, Sequence[DayRow]]
     gaps: Sequence[Gap]
+    begins: Mapping[str, date]  # first day that is kept of each account
 
     @property
     def code(self) -> int:
@@ -73,7 +75,7 @@ def coverage(
         raise typer.BadParameter("choose --json or --csv")
     state: State = context.obj
     settings = state.settings(quiet=True)
-    asked = chosen(settings, first, last, account, None if as_of is None else read_time("--until", as_of))
+    asked = chosen(settings, first, last, account, None if as_of is None else read_time("--as-of", as_of))
     leave(run(_coverage(settings, asked, as_json=as_json, as_csv=as_csv)))
 
 
@@ -81,9 +83,11 @@ def chosen(
     settings: Settings, first: str | None, last: str | None, account: str | None, as_of: datetime | None = None
 ) -> Range:
     """Read the options of a range. Raises ConfigError."""
-    today = now().date()
-    until = today if last is None else _day("--to", last)
-    since = until - timedelta(days=DAYS - 1) if first is None else _day("--from", first)
+    today = (now() if as_of is None else min(now(), as_of)).date()
+    until = today if last is None else read_day("--to", last)
+    since = _days_before(until, DAYS - 1) if first is None else read_day("--from", first)
+    if since > today:
+        raise ConfigError(f"{since} had not come yet on {today}", hint="begin with an earlier day: --from")
     if since > until:
         raise ConfigError(f"--from {since} lies after --to {until}", hint="the first day comes first")
     names = tuple(one.name for one in settings.accounts)
@@ -92,7 +96,12 @@ def chosen(
     return Range(since, min(until, today), names if account is None else (account,), as_of)
 
 
-def _day(option: str, text: str) -> date:
+def _days_before(day: date, count: int) -> date:
+    return day - timedelta(days=min(count, (day - date.min).days))
+
+
+def read_day(option: str, text: str) -> date:
+    """Read an option's day. Raises ConfigError."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -104,7 +113,7 @@ async def _coverage(settings: Settings, asked: Range, *, as_json: bool, as_csv: 
         await database.require_schema(engine)
         view = await look(CoverageReads(engine), settings, asked)
     if as_json:
-        print_json(_document(view))
+        print_json(document(view))
     elif as_csv:
         echo(_csv(view))
     else:
@@ -125,7 +134,8 @@ async def look(reads: CoverageReads, settings: Settings, asked: Range) -> View:
             known = await reads.days_as_of(account.name, first, asked.last, asked.as_of)
         days = [first + timedelta(days=number) for number in range((asked.last - first).days + 1)]
         rows[account.name] = [known.get(day) or _unlisted(account.name, day) for day in days]
-    return View(asked, rows, await reads.gaps(asked.accounts, asked.first, asked.last, as_of=asked.as_of))
+    gaps = await reads.gaps(asked.accounts, asked.first, asked.last, as_of=asked.as_of)
+    return View(asked, rows, gaps, {account.name: account.start_from.date() for account in settings.accounts})
 
 
 def _unlisted(account: str, day: date) -> DayRow:
@@ -138,44 +148,54 @@ def show_coverage(view: View) -> None:
     if view.asked.as_of is not None:
         out.print(f"As it was known at {moment(view.asked.as_of)}:")
     for account, rows in view.rows.items():
-        if not rows:
-            out.print(f"[bold]{account}[/]: nothing is kept of these days: they lie before start_from")
-            continue
-        _show_days(account, rows)
-        sums = total(rows)
-        days = ", ".join(f"{count} {state}" for state, count in sums.days.items() if count)
-        missing = f", {sums.missing} missing" if sums.missing else ""
-        waiting = f", {sums.waiting} waiting" if sums.waiting else ""
-        out.print(
-            f"[bold]{account}: {in_percent(sums.percent)} covered[/]: {sums.verified} of {sums.known} calls verified"
-            f"{waiting}{missing}; days: {days}\n"
-        )
-    _show_gaps(view.gaps)
+        if rows:
+            _show_days(account, rows)
+            out.print(words(_sums(account, rows)), style="bold")
+        if view.asked.first < view.begins[account]:
+            last = min(view.asked.last, view.begins[account] - timedelta(days=1))
+            out.print(words(f"{account}: {view.asked.first} to {last}: not kept, before start_from"))
+        out.print()
+    _show_gaps(view)
+
+
+def _sums(account: str, rows: Sequence[DayRow]) -> str:
+    sums = total(rows)
+    days = ", ".join(f"{count} {state}" for state, count in sums.days.items() if count)
+    left = {"waiting": sums.waiting, "missing": sums.missing, "excluded by policy": sums.excluded}
+    parts = [
+        f"{sums.verified} of {sums.known} calls verified",
+        *(f"{many} {what}" for what, many in left.items() if many),
+    ]
+    return f"{account}: {in_percent(sums.percent)} covered: {', '.join(parts)}; days: {days}"
 
 
 def _show_days(account: str, rows: Sequence[DayRow]) -> None:
-    numbers = ("source says", "known", "verified", "deleted", "missing")
+    numbers = ["source says", "known", "verified", "deleted", "excluded", "missing"]
+    if not any(row.facts.excluded for row in rows):
+        numbers.remove("excluded")
     shown = table("day", *numbers, "state", "proved at", "why", title=f"Coverage of {account}, days in UTC",
                   right=numbers)  # fmt: skip
     for row in rows:
         facts = row.facts
-        add(shown, facts.day, "-" if facts.said is None else facts.said, facts.known, facts.verified,
-            facts.deleted or "", sum(facts.missing.values()) or "", row.state, moment(facts.proved_at),
-            row.reason)  # fmt: skip
+        cells = {"source says": "-" if facts.said is None else facts.said, "known": facts.known,
+                 "verified": facts.verified, "deleted": facts.deleted or "", "excluded": facts.excluded or "",
+                 "missing": sum(facts.missing.values()) or ""}  # fmt: skip
+        proved_at = "-" if facts.proved_at is None else f"{facts.proved_at:%Y-%m-%d %H:%M}Z"
+        add(shown, facts.day, *(cells[name] for name in numbers), row.state, proved_at, row.reason)
     show(shown)
 
 
-def _show_gaps(gaps: Sequence[Gap]) -> None:
-    if not gaps:
+def _show_gaps(view: View) -> None:
+    if not view.gaps:
         out.print("No gap is open.")
         return
+    then = view.asked.as_of or now()
     shown = table("gap", "account", "recording", "call start", "kind", "age", "reason", title="Gaps of these days")
-    for gap in gaps:
-        why = gap.reason if gap.explanation is None else f"{gap.reason} (explained: {gap.explanation})"
-        add(shown, gap.id, gap.account, gap.recording_id or "-", moment(gap.since), gap.kind,
-            span(now() - gap.opened_at), why)  # fmt: skip
+    for gap in view.gaps:
+        add(shown, gap.id, gap.account, gap.recording_id or "-", call_starts(gap), gap.kind,
+            span(then - gap.opened_at), told(gap))  # fmt: skip
     show(shown)
-    if any(gap.explanation is None for gap in gaps):
+    if view.code:
         out.print(words("What to do: archiver gaps show ID; docs/coverage.md"))
 
 
@@ -188,13 +208,15 @@ def as_line(row: DayRow) -> dict[str, object]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _document(view: View) -> dict[str, object]:
+def document(view: View) -> dict[str, object]:
+    """Everything about a range, for `--json`."""
     accounts = []
     for name, rows in view.rows.items():
         sums = total(rows)
         days = [{**as_line(row), "missing_by_kind": row.facts.missing} for row in rows]
-        summary = {"percent": sums.percent, "days_by_state": sums.days, "known": sums.known, "verified": sums.verified}
-        accounts.append({"account": name, **summary, "waiting": sums.waiting, "missing": sums.missing, "days": days})
+        summary = {"percent": sums.percent, "days_by_state": sums.days, "known": sums.known, "verified": sums.verified,
+                   "excluded": sums.excluded, "waiting": sums.waiting, "missing": sums.missing}  # fmt: skip
+        accounts.append({"account": name, "start_from": view.begins[name], **summary, "days": days})
     asked = {"from": view.asked.first, "to": view.asked.last, "as_of": view.asked.as_of}
     return {**asked, "accounts": accounts, "gaps": list(view.gaps)}
 

@@ -16,7 +16,7 @@ from archiver.adapters.database import connection
 from archiver.app import now, open_engine
 from archiver.cli.common import AsJson, State, add, echo, leave, moment, out, print_json, run, show, span, table, words
 from archiver.cli.looking import ACCOUNT
-from archiver.cli.summary import call_starts
+from archiver.cli.summary import call_starts, told
 from archiver.core.gaps import Gap
 from archiver.errors import ConfigError
 from archiver.settings import Settings
@@ -66,7 +66,7 @@ async def _list(settings: Settings, account: str | None, *, everything: bool, as
     rows = table("gap", "account", "recording", "call start", "kind", "standing", "age", "reason")
     for gap in found:
         add(rows, gap.id, gap.account, gap.recording_id or "-", call_starts(gap), gap.kind, _standing(gap),
-            span(now() - gap.opened_at), gap.evidence or gap.explanation or gap.reason)  # fmt: skip
+            span(now() - gap.opened_at), gap.evidence or told(gap))  # fmt: skip
     if found:
         show(rows)
     out.print(_counted(found))

@@ -29,7 +29,7 @@ from archiver.cli.common import (
 )
 from archiver.cli.health import length, tell_freshness
 from archiver.cli.restore import restore
-from archiver.cli.summary import show_gaps
+from archiver.cli.summary import show_gaps, told
 from archiver.core.model import Entry
 from archiver.core.model import State as Stage
 from archiver.core.retention import decide
@@ -236,7 +236,7 @@ async def _explain(settings: Settings, identity: str, account: str | None, *, as
             out.print(f"[dim]{name:>15}[/] ", words(_shown(value)))
     out.print(f"[dim]{'today':>15}[/]  {decision.action.replace('_', ' ')}: {decision.sentence}")
     if gap is not None:
-        out.print(f"[dim]{'gap':>15}[/] ", words(f"{gap.id}, {gap.kind}: {gap.explanation or gap.reason}"))
+        out.print(f"[dim]{'gap':>15}[/] ", words(f"{gap.id}, {gap.kind}: {told(gap)}"))
     rows = table("at", "from", "to", "reason", "run", title="History")
     for step in history:
         add(rows, moment(_moment(step["at"])), step["before"] or "-", step["after"], step["reason"], step["run_id"])

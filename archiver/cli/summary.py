@@ -40,7 +40,7 @@ def show_reports(work: Pass) -> None:
 def _sentence(report: PassReport) -> str:
     """Say what was done; what did not happen goes unsaid."""
     parts = [
-        (report.recounted, f"{report.recounted} older days asked about again"),
+        (report.recounted, f"{report.recounted} days asked about again"),
         (report.listed, f"{report.listed} listed ({report.new} new)"),
         (report.absent, f"{report.absent} no longer at the source"),
         (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
@@ -84,6 +84,11 @@ def show_gaps(gaps: Sequence[Gap], total: int) -> None:
     show(rows)
     if total > len(unexplained):
         out.print(f"… and {total - len(unexplained)} more: archiver gaps list")
+
+
+def told(gap: Gap) -> str:
+    """Give a gap's reason, and a person's explanation after it."""
+    return gap.reason if gap.explanation is None else f"{gap.reason} (explained: {gap.explanation})"
 
 
 def call_starts(gap: Gap) -> str:

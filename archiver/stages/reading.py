@@ -55,10 +55,10 @@ class Reader:
         return min(self.page_size, self.learnt.page_cap or self.page_size)
 
     async def count(self, window: Slice) -> Page:
-        """Ask for one item, for the sake of the total beside it."""
+        """Ask for one item, for the sake of the total beside it; the item is kept like any that is listed."""
         number = 1 if self.learnt.page_base is None else self.learnt.page_base
         self.context.report.counts += 1
-        return await self.source.list_page(window, page=number, page_size=1)
+        return await self._commit(await self.source.list_page(window, page=number, page_size=1))
 
     async def read(self, planned: Slice) -> AsyncIterator[Part]:
         """Read a slice, in halves where it must be, and give its parts in order. Ends early when asked to stop."""

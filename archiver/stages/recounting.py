@@ -72,9 +72,12 @@ class Recount:
         pending, counts = [window], 0
         while pending and not self.context.stopping():
             part = pending.pop()
-            expected = total if part is window else _items(await self.ledger.expected(self.context.account, part))
+            new = self.context.report.new
             page = await self.reader.count(part)
             counts += 1
+            # asked for after the count: what that has shown for the first time is expected from now on
+            known = part is window and self.context.report.new == new
+            expected = total if known else _items(await self.ledger.expected(self.context.account, part))
             step = rules.step(page, expected, part, self.reader.fits)
             if step is Step.AGREED:
                 continue

@@ -83,7 +83,9 @@ def test_the_same_as_csv(archive: Desk) -> None:
         (("--from", "yesterday"), "--from 'yesterday' is not a day"),
         (("--from", "2024-02-02", "--to", "2024-02-01"), "lies after --to"),
         (("--account", "nobody"), "there is no account 'nobody'"),
-        (("--as-of", "then"), "is not a time"),
+        (("--from", "2999-01-01"), "had not come yet"),
+        (("--from", "2024-01-30", "--as-of", "2020-01-01"), "had not come yet on 2020-01-01"),
+        (("--as-of", "then"), "--as-of 'then' is not a time"),
         (("--json", "--csv"), "choose --json or --csv"),
     ],
 )
@@ -94,10 +96,43 @@ def test_a_range_that_makes_no_sense_is_refused(archive: Desk, options: tuple[st
 
 
 def test_what_was_known_before_the_first_pass_was_nothing(archive: Desk) -> None:
-    told = archive.run("coverage", *over(), "--as-of", "2020-01-01")
+    told = archive.run("coverage", *over(), "--as-of", str(DAY + timedelta(days=1)))
     assert told.code == 0
-    assert "As it was known at 2020-01-01 23:59:59Z" in told.out
+    assert f"As it was known at {DAY + timedelta(days=1)} 23:59:59Z" in told.out
     assert "not listed yet" in told.out
+
+
+def test_the_last_31_days_are_shown_up_to_today_or_to_the_moment_that_is_asked_for(archive: Desk) -> None:
+    """A past view has no days that had not come then."""
+
+    def days(*words: str) -> list[str]:
+        return [line["day"] for line in csv.DictReader(io.StringIO(archive.run("coverage", "--csv", *words).out))]
+
+    today = utc_now().date()
+    assert days() == [str(today - timedelta(days=number)) for number in range(30, -1, -1)]
+    assert days("--as-of", f"{DAY}T12:00:00") == [str(DAY - timedelta(days=number)) for number in range(30, -1, -1)]
+    assert days("--to", "0001-01-05") == []
+
+
+def test_days_before_the_start_are_named_and_not_counted(archive: Desk) -> None:
+    start = LONG_AGO.date()
+    told = archive.run("coverage", *over(start - timedelta(days=9), start))
+    before = archive.run("coverage", *over(start - timedelta(days=9), start - timedelta(days=8)))
+    assert told.code == before.code == 0
+    assert f"acme: {start - timedelta(days=9)} to {start - timedelta(days=1)}: not kept, before start_from" in told.out
+    assert "days: 1 proved" in told.out
+    assert "days:" not in before.out
+    assert f"{start - timedelta(days=9)} to {start - timedelta(days=8)}: not kept" in before.out
+
+
+def test_text_that_a_spreadsheet_would_run_is_made_harmless(desk: MakeDesk) -> None:
+    """And commas, quotes and line ends stay inside their cell."""
+    here = desk(Account(recordings=CALLS))
+    assert here.run("sync").code == 0
+    odd = '=HYPERLINK("http://example.test","x")\nand, more'
+    here.change(f"update days set doubt = '{odd}' where day = '{DAY}'")
+    [line] = csv.DictReader(io.StringIO(here.run("coverage", *over(), "--csv").out, newline=""))
+    assert (line["state"], line["reason"]) == ("unproven", f"'{odd}")
 
 
 def test_what_is_known_now_was_written_into_the_ledger(archive: Desk) -> None:
@@ -128,8 +163,9 @@ def test_a_persons_reason_takes_a_gap_out_of_the_exit_code_and_not_out_of_the_re
 
     assert explained.code == 0
     assert "stays in the coverage report" in explained.out
-    for command in (("status",), ("gaps", "list"), ("coverage", *over())):
+    for command in (("status",), ("gaps", "list"), ("gaps",), ("coverage", *over())):
         assert here.run(*command).code == 0, command
+    assert "the body is" not in here.run("status").out
     covered = here.run("coverage", *over())
     assert "80.00 % covered" in covered.out
     assert "explained: ticket 4711" in covered.out
@@ -155,3 +191,50 @@ def test_only_an_open_gap_can_be_explained(desk: MakeDesk) -> None:
     assert here.run("gaps", "explain", "9999", "--reason", "x").code == 2
     assert here.run("gaps", "explain", str(gap["id"]), "--reason", "  ").code == 2
     assert "closed" in here.run("gaps", "list", "--all").out
+
+
+def test_gaps_alone_lists_them(archive: Desk) -> None:
+    told, listed = archive.run("gaps"), archive.run("gaps", "list")
+    assert told.code == listed.code == 3
+    assert "start is missing" in told.out
+    assert "2 open" in told.out
+    assert [line.split()[:3] for line in told.out.splitlines()] == [
+        line.split()[:3] for line in listed.out.splitlines()
+    ]
+
+
+def test_a_recording_names_its_gap(archive: Desk) -> None:
+    """And one without trouble has none."""
+    told, answer = archive.run("explain", "5"), archive.run("explain", "5", "--json")
+    gap = answer.section("gap")
+    assert (gap["recording_id"], gap["kind"], gap["closed_at"]) == ("5", "retrying", None)
+    assert f"{gap['id']}, retrying: the body is a web page, not audio" in told.out
+    assert archive.run("explain", "1", "--json").answer["gap"] is None
+
+
+def test_a_past_view_knows_nothing_of_a_later_reason(desk: MakeDesk) -> None:
+    """Nor does a second reason wipe out the first."""
+    here = desk(Account(recordings=CALLS, faults=(GAP,)))
+    here.run("sync")
+    [gap] = here.run("gaps", "list", "--json").answers
+    moments = [utc_now()]
+    for reason in ("first reason", "second reason"):
+        done = here.run("gaps", "explain", str(gap["id"]), "--reason", reason, env={"LOGNAME": "night-shift"})
+        assert done.code == 0
+        moments.append(utc_now())
+
+    views = [here.run("coverage", *over(), "--as-of", moment.isoformat(), "--json") for moment in moments]
+
+    assert [view.code for view in views] == [3, 0, 0]
+    told = [view.rows("gaps")[0] for view in views]
+    assert [one["explanation"] for one in told] == [None, "first reason", "second reason"]
+    assert [one["explained_by"] for one in told] == [None, "night-shift", "night-shift"]
+    life = here.run("gaps", "show", str(gap["id"]), "--json").rows("events")
+    assert [(event["event"], event["by"]) for event in life[1:]] == [("explained", "night-shift")] * 2
+
+
+@pytest.mark.parametrize("words", [("0",), ("99999999999999999999",), ("one",), ("1", "--reason", "x", "--by", " ")])
+def test_a_gap_that_cannot_be_is_refused(archive: Desk, words: tuple[str, ...]) -> None:
+    done = archive.run("gaps", "explain" if len(words) > 1 else "show", *words)
+    assert (done.code, done.out) == (2, "")
+    assert "bug" not in done.err

@@ -60,6 +60,7 @@ class ModelSource:
     empty: tuple[datetime, datetime] | None = None  # between these times everything looks empty
     requests: int = 0
     shown: set[str] = field(default_factory=set)
+    last: set[str] = field(default_factory=set)  # shown for the first time by the last page
 
     @property
     def clock_ahead(self) -> timedelta | None:
@@ -78,7 +79,8 @@ class ModelSource:
         there.sort(key=lambda call: (call.start, call.number))
         size, index = min(page_size, self.cap), max(page - self.base, 0)
         items = there[index * size : (index + 1) * size]
-        self.shown |= {str(call.number) for call in items}
+        self.last = {str(call.number) for call in items} - self.shown
+        self.shown |= self.last
         self.clock.now += self.pace
         total = {Told.TRUE: len(there), Told.ABSENT: None, Told.ZERO: 0, Told.PAGE: len(items)}[self.told]
         return Page(

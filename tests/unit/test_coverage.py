@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,26 @@ def test_all_is_covered_only_where_nothing_is_missing_and_nothing_waits(rows: li
         return
     assert 0 <= sums.percent <= 100
     assert (in_percent(sums.percent) == "100.00 %") == (sums.missing == 0 and sums.waiting == 0)
+
+
+@given(st.lists(DAYS), st.lists(DAYS))
+def test_sums_of_two_stretches_of_days_are_the_sums_of_both(one: list[object], other: list[object]) -> None:
+    first, second, both = total(one), total(other), total([*one, *other])  # type: ignore[arg-type, list-item]
+    for name in ("known", "verified", "excluded", "waiting", "missing"):
+        assert getattr(both, name) == getattr(first, name) + getattr(second, name)
+    assert both.days == {state: first.days[state] + second.days[state] for state in Coverage}
+    parts = [sums.percent for sums in (first, second) if sums.percent is not None]
+    assert (both.percent is None) == (not parts)
+    assert both.percent is None or min(parts) - 1e-9 <= both.percent <= max(parts) + 1e-9
+
+
+@given(st.integers(1, 10**9).flatmap(lambda wanted: st.tuples(st.integers(0, wanted), st.just(wanted))))
+def test_the_percentage_that_is_shown_never_says_more_than_is_true(counts: tuple[int, int]) -> None:
+    """And at most a hundredth less."""
+    verified, wanted = counts
+    shown = Fraction(in_percent(100 * verified / wanted).removesuffix(" %"))
+    assert shown <= Fraction(100 * verified, wanted) <= shown + Fraction(1, 100)
+    assert (shown == 100) == (verified == wanted)
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (100.0, "100.00 %"), (99.9999, "99.99 %"), (0.0, "0.00 %")])

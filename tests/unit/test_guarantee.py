@@ -60,8 +60,12 @@ class World:
     async def live(self, pauses: list[timedelta]) -> None:
         """Make passes with pauses between; a crash or a source out of reach ends one early."""
         for pause in pauses:
-            with suppress(CrashError, Unreachable):
+            try:
                 await self.run()
+            except CrashError:  # what the last page showed may have died with the process
+                self.source.shown -= self.source.last - set(self.ledger.known)
+            except Unreachable:
+                pass
             self.clock.now += pause
 
     async def settle(self) -> None:
