@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # in this order: a plugin must be registered before another one imports it
 pytest_plugins = [
+    "tests.support.logs",
     "tests.support.postgres",
     "tests.support.simulator",
     "tests.support.stores",

@@ -79,19 +79,27 @@ select d.day, at_source + claimed as expected, checked_at, (settled_at is null o
 from due as d cross join lateral ({EXPECTED_OF_DAY}) as expected order by d.day
 """)  # noqa: S608 - of constants
 
+#: How far the history was looked through, and its end.
+HISTORY = text("""
+select ledger_position as seen, (select coalesce(max(id), 0) from history) as latest
+from accounts where account = :account
+""")
+#: Who writes into the history holds this lock from before it takes a number until its row can be seen.
+WRITERS = text("""
+select exists (select from pg_locks
+    where database = (select oid from pg_database where datname = current_database())
+        and relation = 'history'::regclass and mode = 'RowExclusiveLock' and pid is distinct from pg_backend_pid())
+""")
 TOUCHED = text("""
-with latest as (
-    select coalesce(max(id), 0) as id from history
-), looked as (
+with touched as (
     select distinct (recordings.call_start at time zone 'UTC')::date as day
-    from accounts join history on history.id > accounts.ledger_position and history.account = accounts.account
-    join recordings on recordings.account = history.account and recordings.recording_id = history.recording_id
-    where accounts.account = :account
+    from history join recordings using (account, recording_id)
+    where account = :account and history.id > :seen and history.id <= :latest
 ), marked as (
-    insert into days (account, day) select :account, day from looked
+    insert into days (account, day) select :account, day from touched
     on conflict (account, day) do update set stale = true
 )
-update accounts set ledger_position = latest.id from latest where account = :account
+update accounts set ledger_position = :latest where account = :account and not :others_write
 """)
 
 FACTS = """
@@ -195,9 +203,22 @@ async def due(
     ]
 
 
+async def look_through(opened: AsyncConnection, account: str) -> None:
+    """Mark the days that the history has touched since the last look. Each statement sees what was committed before it.
+
+    A number of the history is taken before its row can be seen, so a lower number may come to light after a higher
+    one. While others write, the same stretch is therefore looked through again the next time.
+    """
+    ends = (await opened.execute(HISTORY, {"account": account})).one_or_none()
+    if ends is None or ends.latest == ends.seen:
+        return
+    others = bool(await opened.scalar(WRITERS))
+    values = {"account": account, "seen": ends.seen, "latest": ends.latest, "others_write": others}
+    await opened.execute(TOUCHED, values)
+
+
 async def stale(opened: AsyncConnection, account: str, limit: int) -> list[DayFacts]:
     """Read the facts of days that the ledger lacks a line about."""
-    await opened.execute(TOUCHED, {"account": account})
     return [to_facts(account, row) for row in await opened.execute(STALE, {"account": account, "most": limit})]
 
 

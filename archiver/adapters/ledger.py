@@ -206,7 +206,8 @@ class Ledger:
 
     async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
         """Read the facts of days of which something has changed since their last line in the ledger."""
-        async with connection(self.engine) as opened:
+        async with connection(self.at_once) as opened:
+            await day_rows.look_through(opened, account)
             return await day_rows.stale(opened, account, limit)
 
     async def write_days(self, rows: Sequence[DayRow], mark: Mark) -> None:

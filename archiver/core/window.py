@@ -164,8 +164,8 @@ def next_page(walk: Walk) -> int | None:
 
 def endless(walk: Walk) -> bool:
     """Whether more pages came than the totals allow."""
-    if not walk.total_known or walk.total is None:
-        return len(walk.asked) >= BLIND_PAGES
+    if not walk.total_known or walk.total is None or len(walk) > walk.total:
+        return len(walk.asked) >= BLIND_PAGES  # the total says nothing, or has been shown to be too small
     # the server may cap the page size: count with what a page really brought
     fullest = max([*walk.fresh, 1])
     expected = -(-walk.total // min(fullest, walk.page_size))

@@ -1,4 +1,4 @@
-"""Puts logging back as it was, after a test that configured it."""
+"""Logging in tests: put back as it was after a test that configured it, or left out."""
 
 from __future__ import annotations
 
@@ -20,3 +20,16 @@ def logging_restored() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(scope="module")
+def no_logs() -> Iterator[None]:
+    """Drop all events."""
+    before = structlog.get_config()
+    structlog.configure(processors=[_dropped])
+    yield
+    structlog.configure(**before)
+
+
+def _dropped(*_: object) -> str:
+    raise structlog.DropEvent

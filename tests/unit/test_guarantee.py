@@ -1,241 +1,230 @@
-"""Nothing is missed: random histories of a source, with delays, deletions, failures and crashes, end complete.
+"""The guarantee over drawn histories of a source: late, gone, odd totals, refusals, outages, deaths between commits.
 
-What is tried is the real discovery over a model of source and ledger (`tests/support/model.py`), with a clock that
-moves by itself. The same stages over the real ledger are tried in tests/integration/test_recount.py.
+The model of the ledger is held to the real one by tests/integration/test_model_ledger.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archiver.core.report import PassReport
-from archiver.errors import Unreachable
-from archiver.stages.context import Context
-from archiver.stages.discover import Discover
-from archiver.stages.reading import Reader
-from archiver.stages.recounting import Recount
-from tests.support.model import Call, CrashError, ModelLedger, ModelSource, Told
+from archiver.core.model import midnight
+from archiver.core.recount import LEAST_EXPECTED, WIDEST_DAYS, edge
+from archiver.core.window import FEW_READS, MOST_READS
+from tests.support.drawn import MINUTE, histories
+from tests.support.histories import DAY, HOUR, START, History
+from tests.support.model_source import Call, ModelSource, Outage, Told
 from tests.support.simulator import Clock
 
-START = datetime(2024, 1, 1, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-LOOKBACK = 30 * HOUR
-EVERY = 7 * DAY
-MINUTES = st.integers(0, 5 * 24 * 60).map(lambda minutes: timedelta(minutes=minutes))
+QUARTER = timedelta(minutes=15)
+
+pytestmark = pytest.mark.usefixtures("no_logs")  # thousands of passes would log for longer than they work
 
 
-@dataclass
-class World:
-    """A source, a ledger, and the passes between."""
-
-    source: ModelSource
-    ledger: ModelLedger
-    clock: Clock
-    page_size: int = 3
-    passes: int = 0
-
-    async def run(self) -> PassReport:
-        """Make one pass, as a process that knows only the ledger."""
-        self.passes += 1
-        report = PassReport("acme")
-        context = Context("acme", f"run-{self.passes}", self.clock, report, lambda: False)
-        reader = Reader(context=context, source=self.source, ledger=self.ledger, page_size=self.page_size)
-        recount = Recount(
-            context=context, reader=reader, ledger=self.ledger, start_from=START, source_retention=None
-        )  # fmt: skip
-        await Discover(
-            context=context, source=self.source, ledger=self.ledger, reader=reader, recount=recount,
-            start_from=START, lookback=LOOKBACK, recount_every=EVERY, allowance=100_000,
-        ).run()  # fmt: skip
-        return report
-
-    async def live(self, pauses: list[timedelta]) -> None:
-        """Make passes with pauses between; a crash or a source out of reach ends one early."""
-        for pause in pauses:
-            try:
-                await self.run()
-            except CrashError:  # what the last page showed may have died with the process
-                self.source.shown -= self.source.last - set(self.ledger.known)
-            except Unreachable:
-                pass
-            self.clock.now += pause
-
-    async def settle(self) -> None:
-        """Let all be published and every lookback pass, then make quiet passes."""
-        last = max((call.published for call in self.source.calls), default=self.clock())
-        self.clock.now = max(self.clock(), last, START + 5 * DAY) + LOOKBACK + 2 * DAY
-        self.source.failing, self.ledger.crash_at = frozenset(), 0
-        for _ in range(3):
-            await self.run()
-            self.clock.now += HOUR
-
-    def there(self) -> set[str]:
-        """What the source lists now."""
-        return {str(call.number) for call in self.source.calls if call.listed(self.clock())}
+def tried(examples: int) -> settings:
+    return settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
 
 
-@st.composite
-def worlds(
-    draw: st.DrawFn, *, longest: timedelta = LOOKBACK, told: Told = Told.TRUE, deletions: bool = True
-) -> tuple[World, list[timedelta]]:
-    """A history: calls with their delays, deletions by others, failures, a crash, and when passes begin."""
-    calls = []
-    delays = st.integers(0, int(longest.total_seconds())).map(lambda seconds: timedelta(seconds=seconds))
-    for number in range(draw(st.integers(0, 14))):
-        start = START + draw(MINUTES)
-        published = start + draw(delays)
-        lives = draw(st.none() | MINUTES) if deletions else None
-        calls.append(Call(number, start, published, None if lives is None else published + lives))
-    clock = Clock(START + draw(st.sampled_from([HOUR, DAY, 4 * DAY])))
-    source = ModelSource(
-        clock,
-        calls,
-        base=draw(st.sampled_from([0, 1])),
-        cap=draw(st.sampled_from([1, 2, 100])),
-        told=told,
-        pace=draw(st.sampled_from([timedelta(seconds=1), timedelta(minutes=7)])),
-        failing=frozenset(draw(st.lists(st.integers(1, 60), max_size=4))),
-    )
-    ledger = ModelLedger(crash_at=draw(st.integers(-25, 25)))
-    pauses = draw(st.lists(st.sampled_from([timedelta(minutes=15), HOUR, 5 * HOUR, DAY, 3 * DAY]), max_size=8))
-    return World(source, ledger, clock), pauses
-
-
-MANY = settings(deadline=None, max_examples=700, suppress_health_check=[HealthCheck.too_slow])
-FEW = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    """Thousands of passes would log for longer than they work."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_dropped])
-
-
-def _dropped(*_: object) -> str:
-    raise structlog.DropEvent
-
-
-def play(world: World, pauses: list[timedelta]) -> None:
+def play(history: History) -> None:
     async def whole() -> None:
-        await world.live(pauses)
-        await world.settle()
+        await history.live()
+        history.calm()
+        await history.quiet()
 
     asyncio.run(whole())
 
 
-@MANY
-@given(worlds())
-def test_what_is_published_within_the_lookback_is_found_whatever_happens(made: tuple[World, list[timedelta]]) -> None:
-    """Delays, deletions by others, a source out of reach, crashes between commits, any paging: nothing is missed."""
-    world, pauses = made
-    play(world, pauses)
-    assert world.there() <= set(world.ledger.known)
-    assert world.source.shown <= set(world.ledger.known)
-    assert not world.ledger.absent & world.there()
+@tried(400)
+@given(histories(deletions=True))
+def test_nothing_that_is_published_within_the_lookback_is_missed(history: History) -> None:
+    play(history)
+    assert history.there() <= set(history.model.rows)
+    assert history.shown() <= set(history.model.rows)
+    assert history.expects() == history.there()
 
 
-@FEW
-@given(worlds(deletions=False))
-def test_a_quiet_source_ends_with_every_day_proved_and_no_gap(made: tuple[World, list[timedelta]]) -> None:
-    world, pauses = made
-    play(world, pauses)
-    assert world.there() == set(world.ledger.known)
-    assert world.ledger.gaps == {}
-    assert {day.doubt for day in world.ledger.days.values()} <= {None}
+@tried(300)
+@given(histories(deletions=True))
+def test_a_source_that_became_quiet_is_proved_without_gaps(history: History) -> None:
+    play(history)
+    busy = {one.start.date() for one in history.source.calls}
+    assert {day: history.model.days[day].doubt for day in busy} == dict.fromkeys(busy)
+    assert all(day.proved_at and day.settled_at for date, day in history.model.days.items() if date in busy)
+    assert history.model.gaps == {}
+    assert history.model.watermark is not None
+    assert history.model.watermark >= history.clock() - abs(history.source.ahead) - 2 * HOUR
 
 
-@FEW
-@given(worlds(longest=40 * DAY, deletions=False))
-def test_what_is_published_later_is_found_by_the_full_recount(made: tuple[World, list[timedelta]]) -> None:
-    world, pauses = made
-    play(world, pauses)
-    world.clock.now += EVERY + DAY
-    asyncio.run(world.run())
-    assert world.there() == set(world.ledger.known)
+@tried(200)
+@given(histories(outages=True))
+def test_nothing_is_missed_for_a_source_that_was_blind_for_a_while(history: History) -> None:
+    play(history)
+    assert history.there() == set(history.model.rows) == history.expects()
+    assert history.model.gaps == {}
 
 
-@FEW
-@given(st.sampled_from([Told.ABSENT, Told.ZERO, Told.PAGE]).flatmap(lambda told: worlds(told=told, deletions=False)))
-def test_without_usable_totals_everything_is_found_all_the_same(made: tuple[World, list[timedelta]]) -> None:
-    """And no day with calls is called proved where no total was ever given."""
-    world, pauses = made
-    play(world, pauses)
-    assert world.there() == set(world.ledger.known)
-    if world.source.told in {Told.ABSENT, Told.ZERO}:
-        busy = {start.date() for start in world.ledger.known.values()}
-        assert all(world.ledger.days[day].doubt for day in busy)
+@tried(120)
+@given(histories(longest=20 * DAY), st.sampled_from([12 * HOUR, DAY, 2 * DAY]))
+def test_what_is_published_after_the_lookback_is_found_when_its_day_is_due(history: History, pause: timedelta) -> None:
+    """With passes at intervals: at most the interval of full recounts and of passes later, and half a day to work."""
+    history.calm()
+    last, history.clock.now = history.clock(), START + HOUR
+
+    async def whole() -> None:
+        while history.clock() < last + history.every + 2 * pause:
+            due = history.source.now - history.every - pause - 12 * HOUR
+            await history.run()
+            assert {one.id for one in history.source.calls if one.published <= due} <= set(history.model.rows)
+            history.clock.now += pause
+
+    asyncio.run(whole())
+    assert set(history.model.rows) == history.there()
 
 
-@FEW
-@given(worlds())
-def test_the_watermark_never_passes_what_could_be_listed_and_never_the_clock(
-    made: tuple[World, list[timedelta]],
-) -> None:
-    """Behind it lies nothing that was listed as it moved and is not known; what came later is the recount's."""
-    world, pauses = made
-    for pause in pauses:
-        before, began = world.ledger.watermark, world.clock()
-        with suppress(CrashError, Unreachable):
-            asyncio.run(world.run())
-        after = world.ledger.watermark
-        if after is not None:
-            assert before is None or after >= before
-            assert after <= world.clock()
-            stable = {
-                str(call.number)
-                for call in world.source.calls
-                if (before or START) < call.start <= after and call.listed(began) and call.listed(world.clock())
-                and all(other.listed(began) == other.listed(world.clock()) for other in world.source.calls)
-            }  # fmt: skip
-            assert stable <= set(world.ledger.known)
-        world.clock.now += pause
+@tried(200)
+@given(histories(told=(Told.ABSENT, Told.ZERO, Told.PAGE, Told.OFF), deletions=True))
+def test_without_usable_totals_everything_is_listed_or_a_named_gap(history: History) -> None:
+    """And a day without doubt has all that the source lists of it."""
+    play(history)
+    rows = history.model.rows
+    for one in history.source.listed():
+        assert one.id in rows or history.in_a_gap(one.start)
+        day = history.model.days[one.start.date()]
+        assert one.id in rows or day.doubt is not None
+        assert history.source.told not in {Told.ABSENT, Told.ZERO} or day.doubt is not None
+
+
+@tried(200)
+@given(histories(told=(Told.ABSENT, Told.ZERO, Told.PAGE, Told.OFF)))
+def test_totals_that_lie_cost_a_bounded_number_of_requests(history: History) -> None:
+    """For each slice that is planned, a few listings; for the first of a pass, some dozens. None is endless."""
+    spent = []
+
+    async def whole() -> None:
+        history.calm()
+        history.clock.now = START + 6 * DAY + history.lookback
+        for _ in range(4):
+            spent.append(await history.run())
+            history.clock.now += DAY
+
+    asyncio.run(whole())
+    listings = 2 * MOST_READS + (FEW_READS + 1) * len(history.model.days)
+    pages = len(history.source.calls) + 2
+    assert max(spent) <= listings * pages, spent
+
+
+@tried(300)
+@given(histories(deletions=True))
+def test_the_watermark_passes_nothing_that_could_be_listed_and_no_clock(history: History) -> None:
+    """Unless so much came and went during one walk that its number stayed the same: that is for the settling."""
+
+    async def whole() -> None:
+        for pause in history.pauses:
+            before, began = history.model.watermark or START - DAY, history.source.now
+            await history.attempt()
+            after, ended = history.model.watermark or START - DAY, history.source.now
+            assert before <= after <= min(history.clock(), ended)
+            calls = history.source.calls
+            came = any(began < one.published <= ended for one in calls)
+            went = any(one.deleted and began < one.deleted <= ended for one in calls)
+            stable = [one for one in calls if before < one.start <= after and one.there(began) and one.there(ended)]
+            missed = [one for one in stable if one.id not in history.model.rows and not history.in_a_gap(one.start)]
+            assert not missed or (came and went)
+            history.clock.now += pause
+
+    asyncio.run(whole())
+
+
+@tried(300)
+@given(histories(outages=True))
+def test_the_watermark_stays_while_the_listing_is_shrunken(history: History) -> None:
+    async def whole() -> None:
+        model, source, [outage] = history.model, history.source, history.source.outages
+        for pause in history.pauses:
+            before, absent, began = model.watermark, set(model.rows) - history.expects(), source.now
+            since = edge(START, before, history.lookback) if before else None
+            recent = [one for one in source.calls
+                      if since and before and one.id in history.expects() and since <= one.start <= before]  # fmt: skip
+            await history.attempt()
+            blind = outage.since <= began and source.now < outage.until
+            hidden = [one for one in recent if outage.hides(one, began)]
+            if blind and len(recent) >= LEAST_EXPECTED and 2 * len(hidden) > len(recent):
+                assert model.watermark == before
+                assert set(model.rows) - history.expects() == absent
+            history.clock.now += pause
+
+    asyncio.run(whole())
 
 
 @pytest.mark.parametrize("hours", [1, 30, 200])
 def test_a_source_that_looks_empty_for_a_while_moves_nothing_and_is_caught_up_with(hours: int) -> None:
-    calls = [Call(n, START + n * HOUR, START + n * HOUR) for n in range(24)]
-    later = [Call(100 + n, START + DAY + n * HOUR, START + DAY + n * HOUR) for n in range(24 * 10)]
+    starts = [START + number * HOUR for number in range(24 * 11)]
     clock = Clock(START + DAY)
-    empty = (START + DAY + HOUR, START + DAY + HOUR * (1 + hours))
-    world = World(ModelSource(clock, [*calls, *later], empty=empty), ModelLedger(), clock)
-    asyncio.run(world.run())
-    clock.now = empty[0]
-    watermark = world.ledger.watermark
+    dark = Outage(clock() + HOUR, clock() + HOUR * (1 + hours))
+    calls = [Call(number, start, start) for number, start in enumerate(starts)]
+    history = History(source=ModelSource(clock=clock, calls=calls, outages=(dark,)), clock=clock)
 
-    async def while_empty() -> None:
-        while clock() < empty[1]:
-            await world.run()
-            assert world.ledger.watermark == watermark
-            assert world.ledger.absent == set()
-            assert world.ledger.gaps
-            clock.now += timedelta(minutes=50)
-        await world.settle()
+    async def whole() -> None:
+        await history.run()
+        watermark, clock.now = history.model.watermark, dark.since
+        while clock() < dark.until - HOUR / 2:
+            await history.run()
+            assert history.model.watermark == watermark
+            assert history.expects() == set(history.model.rows)
+            assert history.model.gaps
+            clock.now += 50 * MINUTE
+        history.calm()
+        await history.quiet()
 
-    asyncio.run(while_empty())
-    assert world.there() == set(world.ledger.known)
-    assert world.ledger.gaps == {}
+    asyncio.run(whole())
+    assert history.there() == set(history.model.rows) == history.expects()
+    assert history.model.gaps == {}
 
 
-def test_a_pass_with_nothing_new_costs_two_requests() -> None:
-    calls = [Call(n, START + n * timedelta(minutes=5), START + n * timedelta(minutes=5)) for n in range(1000)]
-    clock = Clock(START + 4 * DAY)
-    world = World(ModelSource(clock, calls), ModelLedger(), clock)
+@tried(100)
+@given(histories())
+def test_a_pass_with_nothing_new_costs_at_most_two_requests(history: History) -> None:
+    history.source.says_size = True  # else no page is known to be the last
 
-    async def passes() -> int:
-        await world.run()
-        clock.now += HOUR
-        await world.run()
-        clock.now += HOUR
-        before = world.source.requests
-        await world.run()
-        return world.source.requests - before
+    async def whole() -> int:
+        await history.live()
+        history.calm()
+        await history.quiet()
+        history.clock.now = midnight(history.clock().date()) + DAY + 12 * HOUR  # no day is settled in the afternoon
+        for _ in range(2):
+            await history.run()
+            history.clock.now += QUARTER
+        return await history.run()
 
-    assert asyncio.run(passes()) == 2
+    assert asyncio.run(whole()) <= 2
+
+
+@tried(3)
+@given(st.lists(st.integers(0, 4), min_size=5, max_size=5).filter(any), st.sampled_from([2, 100]))
+def test_recounting_a_year_costs_at_most_one_request_for_each_day_with_calls(counts: list[int], cap: int) -> None:
+    """Or one for each 32 days, in a year with so few calls; and two that every pass costs."""
+    year = counts * 73
+    starts = [START + day * DAY + number * HOUR for day, count in enumerate(year) for number in range(count)]
+    clock = Clock(START + 365 * DAY)
+    history = History(
+        source=ModelSource(
+            clock=clock, calls=[Call(number, start, start) for number, start in enumerate(starts)], cap=cap
+        ),
+        clock=clock,
+    )
+
+    async def whole() -> int:
+        history.calm()
+        for pause in (HOUR, HOUR, history.every + HOUR):
+            await history.run()
+            clock.now += pause
+        for _ in range(2):
+            spent = await history.run()
+            clock.now += history.every + HOUR
+        return spent
+
+    assert asyncio.run(whole()) <= max(sum(map(bool, year)), -(-365 // WIDEST_DAYS)) + 2 + 1
