@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -69,16 +70,29 @@ class Ring:
     endpoint: str
     server_url: str
     concurrency: int
+    listed_before: timedelta  # how long before the first call the account begins
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def archiver(self, *, until: int | None = None) -> Cost:
         """Run a whole pass on a fresh catalogue and a fresh bucket; with `until`, stop it after so many downloads."""
+        configuration, _ = self.prepare()
+        return self.sync(configuration, until=until)
+
+    def prepare(self) -> tuple[Path, str]:
+        """Make a fresh catalogue and a fresh bucket; returns a configuration of them and the database's URL."""
         number = next(self.numbers)
+        database = make_database(self.server_url, f"bench_{number}")
         configuration = self.folder / f"archiver-{number}.yaml"
-        configuration.write_text(self._configuration(number))
-        command = [str(Path(sys.executable).parent / "archiver"), "--config", str(configuration)]
-        subprocess.run([*command, "db", "upgrade"], check=True, capture_output=True)
-        return self._measured([*command, "sync", "--json"], until)
+        configuration.write_text(self._configuration(f"bench-{number}", database))
+        subprocess.run([*self._command(configuration), "db", "upgrade"], check=True, capture_output=True)
+        return configuration, database
+
+    def sync(self, configuration: Path, *, until: int | None = None) -> Cost:
+        """Run a whole pass."""
+        return self._measured([*self._command(configuration), "sync", "--json"], until)
+
+    def _command(self, configuration: Path) -> list[str]:
+        return [str(Path(sys.executable).parent / "archiver"), "--config", str(configuration)]
 
     def rival(self) -> Cost:
         """Run the copying script into a fresh bucket."""
@@ -88,17 +102,16 @@ class Ring:
         command += ["--endpoint", self.endpoint, "--key-id", KEY_ID, "--secret", SECRET]
         return self._measured([*command, "--threads", str(self.concurrency)], None)
 
-    def _configuration(self, number: int) -> str:
-        bucket = f"bench-{number}"
+    def _configuration(self, bucket: str, database: str) -> str:
         make_bucket(self.endpoint, bucket)
         return CONFIGURATION.format(
-            database=make_database(self.server_url, f"bench_{number}"),
+            database=database,
             bucket=bucket,
             endpoint=self.endpoint,
             key_id=KEY_ID,
             secret=SECRET,
             base_url=self.source.base_url,
-            start_from=f"{self.load.start:%Y-%m-%dT%H:%M:%SZ}",
+            start_from=f"{self.load.start - self.listed_before:%Y-%m-%dT%H:%M:%SZ}",
             concurrency=self.concurrency,
         )
 
@@ -123,7 +136,9 @@ class Ring:
 
 
 @contextmanager
-def ring(load: Load, *, store_name: StoreName, concurrency: int) -> Iterator[Ring]:
+def ring(
+    load: Load, *, store_name: StoreName, concurrency: int, listed_before: timedelta = timedelta(0)
+) -> Iterator[Ring]:
     """Start the neighbours; end them and remove what they wrote."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archiver-bench-")))
@@ -134,6 +149,7 @@ def ring(load: Load, *, store_name: StoreName, concurrency: int) -> Iterator[Rin
             endpoint=stack.enter_context(store(store_name, folder)),
             server_url=stack.enter_context(postgres(folder)),
             concurrency=concurrency,
+            listed_before=listed_before,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import get_args
 
+from bench import quiet
 from bench.contest import Cost, require, ring
 from bench.neighbours import Load, StoreName
 
@@ -78,14 +79,27 @@ def _listed_and_begun(cost: Cost) -> bool:
     return counted(cost, "new") == BACKLOG.count and counted(cost, "archived") >= BACKLOG_DOWNLOADS // 2
 
 
+def nothing_new(given: argparse.Namespace) -> None:
+    """Compare passes with nothing new on a small and on a large catalogue."""
+    quiet.compare(
+        store_name=given.store,
+        concurrency=given.concurrency,
+        rounds=given.rounds,
+        sizes=(given.small, given.large),
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog"))
+    parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog", "quiet"))
     parser.add_argument("--store", choices=get_args(StoreName), default="juicefs", help="local S3 server")
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--count", type=int, default=1000, help="recordings (compare)")
     parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, quiet)")
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="of the large catalogue; the small: a hundredth (quiet)"
+    )
     given = parser.parse_args(arguments)
-    {"compare": compare, "backlog": backlog}.get(given.what, memory)(given)
+    {"compare": compare, "backlog": backlog, "quiet": nothing_new}.get(given.what, memory)(given)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from archiver.app import now
 from archiver.cli.common import add, moment, out, show, size, span, table, words
+from archiver.core.clocks import skewed
 from archiver.core.gaps import Gap
 from archiver.core.model import Slice, midnight, whole_day
 from archiver.core.plan import Plan
@@ -29,19 +31,34 @@ def show_reports(work: Pass) -> None:
     """Say for each account what was done, and where it was stopped."""
     for name, report in work.reports.items():
         out.print(f"[bold]{name}[/]: {_sentence(report)}")
-        if report.retries:
-            out.print("  retried: " + ", ".join(f"{cause} {count}" for cause, count in sorted(report.retries.items())))
-        if report.kept:
-            out.print("  not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items())))
+        for note in notes(report):
+            out.print(f"  {note}")
         if report.stopped:
             out.print("  [red]stopped[/] in", words(report.stopped))
 
 
+def notes(report: PassReport) -> Iterator[str]:
+    """Say what else a person should know of a pass, a line each."""
+    if report.retries:
+        yield "retried: " + ", ".join(f"{cause} {count}" for cause, count in sorted(report.retries.items()))
+    if report.kept:
+        yield "not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items()))
+    if report.endangered:
+        yield f"[red]endangered[/]: {report.endangered} that the source deletes soon were not archived at first"
+    if report.recounts_due:
+        yield f"{report.recounts_due} older days wait to be asked about again, as the quota allows"
+    ahead = timedelta(seconds=report.clock_seconds or 0)
+    if skewed(ahead):
+        side = "ahead of" if ahead > timedelta(0) else "behind"
+        yield f"[red]clocks differ[/]: the source's is {span(abs(ahead))} {side} this host's. Look at this host's first"
+
+
 def _sentence(report: PassReport) -> str:
     """Say what was done; what did not happen goes unsaid."""
+    late = f", {report.late} of them late" if report.late else ""
     parts = [
         (report.recounted, f"{report.recounted} days asked about again"),
-        (report.listed, f"{report.listed} listed ({report.new} new)"),
+        (report.listed, f"{report.listed} listed ({report.new} new{late})"),
         (report.absent, f"{report.absent} no longer at the source"),
         (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
         (report.adopted, f"{report.adopted} adopted from a cut-off attempt"),

@@ -37,6 +37,12 @@ class Discover:
 
     async def run(self) -> None:
         """Recount the lookback, list everything behind the watermark up to now, recount older days that are due."""
+        try:
+            await self._discover()
+        finally:
+            watch(self.context, self.source)
+
+    async def _discover(self) -> None:
         progress = await self.ledger.open_account(self.context.account, self.start_from)
         self.reader.learnt, watermark = progress.learnt, progress.watermark
         believed = await self._recent(watermark)
@@ -47,7 +53,6 @@ class Discover:
         await self._list_ahead(self._known_up_to(watermark), believed=believed)
         if watermark is not None:
             await self._older(self._edge(watermark).date())
-        watch(self.context, self.source)
 
     def _edge(self, watermark: datetime) -> datetime:
         return recounts.edge(self.start_from, watermark, self.lookback)

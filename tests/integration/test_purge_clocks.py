@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from archiver.core.model import State
-from archiver.simulator import Account, Behaviour, Operation
+from archiver.simulator import Account, Behaviour, Fault, Operation, Status
 from tests.integration.test_purge import deleting
 from tests.support.world import MakeWorld, World, calls
 
@@ -123,3 +123,15 @@ async def test_clocks_that_differ_too_much_are_said_once_in_a_pass(
     assert [event["seconds"] for event in skewed] == said
     assert {event["log_level"] for event in skewed} <= {"error"}
     assert done.reports["acme"].as_counts()["clock_seconds"] == ahead.total_seconds()
+
+
+async def test_it_is_said_also_where_the_listing_ends_early(strict_world: MakeWorld) -> None:
+    """A gateway that refuses has the time as well; and a wrong clock may be why."""
+    refused = Fault(on=Operation.LIST, do=Status(403), times=None)
+    behaviour = Behaviour(date_ahead=3 * HOUR)
+    here = await strict_world(Account(recordings=calls(1), faults=(refused,)), behaviour=behaviour)
+    with capture_logs() as logs:
+        done = await here.sync()
+    assert here.exit_code != 0
+    assert [event["seconds"] for event in logs if event["event"] == "clock_skewed"] == [3 * 3600]
+    assert done.reports["acme"].clock_seconds == 3 * 3600

@@ -127,13 +127,15 @@ class ModelLedger:
         fresh = whole or window.since <= begin or before is None
         late = proof.listed and proof.settled_before is not None and day < proof.settled_before
         settled = proof.at if late and (whole or window.since <= begin) else None
+        # a piece without usable totals leaves none for the day
+        blank = not fresh and before is not None and before.doubt is not None and before.said is None
         old_doubt, old_proof = (before.doubt, before.proved_at) if before else (None, None)
         return Day(
             checked_at=proof.at,
             proved_at=proof.at if doubt is None and (fresh or old_doubt is None) else old_proof,
             settled_at=(before.settled_at if before else None) or settled,
             doubt=doubt if fresh else old_doubt or doubt,
-            said=self._said(day, doubts),
+            said=None if blank else self._said(day, doubts),
         )
 
     def _said(self, day: date, doubts: Sequence[Doubt]) -> int | None:
