@@ -296,4 +296,6 @@ async def _again(discover: Discover, asked: Slice) -> None:
         whole, settled = errand.window(start), edge(start, known_up_to, discover.lookback).date()
         window = Slice(whole.since, min(whole.until, known_up_to))
         await discover.recount.ask(window, settled_before=settled, list_it=True)
+        if context.stopping():
+            return
         context.report.recounted += len(errand.days)

@@ -90,7 +90,8 @@ class Reads:
 
     async def count_at_source(self, account: str) -> int:
         """Count an account's recordings that the source should still have."""
-        where = and_(recordings.c.account == account, recordings.c.state.in_(AT_SOURCE))
+        there = and_(recordings.c.state.in_(AT_SOURCE), recordings.c.purged_at.is_(None))
+        where = and_(recordings.c.account == account, there)
         async with connection(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 

@@ -16,7 +16,7 @@ from archiver.core.recount import DueDay, Expected
 MOST_DUE = 400  # days looked at in one pass; the rest is due in the next
 KEPT_PROOF = timedelta(days=1)  # a proof that changes nothing is written down at most so often
 
-AT_SOURCE = "state not in ('purged', 'expired') and absent_since is null"
+AT_SOURCE = "purged_at is null and state <> 'expired' and absent_since is null"
 #: Of day `d.day`: what the source should have. A gap of the listing counts on its first day.
 EXPECTED_OF_DAY = f"""
     select (select count(*) from recordings where account = :account and {AT_SOURCE}
@@ -67,15 +67,16 @@ with due as (
         and since < (days.day + 1)::timestamp at time zone 'UTC'
         and until >= days.day::timestamp at time zone 'UTC') as odd
     from days
-    where account = :account and day < :before and (settled_at is null or checked_at is null
+    where account = :account and day >= :first and day < :before and (settled_at is null or checked_at is null
         or checked_at <= :proved_before
         or (checked_at <= :troubled_before and (doubt is not null or exists (select from gaps
-            where account = :account and closed_at is null and recording_id is null
+            where account = :account and closed_at is null and explanation is null and recording_id is null
                 and since < (days.day + 1)::timestamp at time zone 'UTC'
                 and until >= days.day::timestamp at time zone 'UTC'))))
-    order by checked_at nulls first, day limit :most
+    order by (settled_at is null and checked_at is not null) desc, checked_at nulls first, day limit :most
 )
-select d.day, at_source + claimed as expected, checked_at, (settled_at is null or odd) as list_it
+select d.day, at_source + claimed as expected, checked_at, (settled_at is null or odd) as list_it,
+    (settled_at is null and checked_at is not null) as fresh
 from due as d cross join lateral ({EXPECTED_OF_DAY}) as expected order by d.day
 """)  # noqa: S608 - of constants
 
@@ -150,6 +151,11 @@ update days set stale = false where account = :account and day = :day
 """).bindparams(bindparam("counts", type_=JSONB), bindparam("missing", type_=JSONB))
 MARK_STALE = text("update days set stale = true where account = :account and day = any(:days)")
 
+FORGET_LATER = text("""
+update days set checked_at = null, proved_at = null, settled_at = null, said = null, stale = true
+where account = :account and checked_at > :now
+""")
+
 COUNTS = ("said", "known", "verified", "deleted", "excluded", "waiting", "open_gaps", "explained_gaps")
 
 
@@ -182,8 +188,11 @@ def _touches(window: Slice, day: date) -> bool:
 
 def _settles(proof: Proof, day: date, window: Slice, *, whole: bool) -> bool:
     """Whether a day was listed for good: from its beginning, after its lookback was over."""
-    late = proof.listed and proof.settled_before is not None and day < proof.settled_before
-    return late and (whole or window.since <= _begin(proof, day))
+    if proof.settled_before is None or day >= proof.settled_before:
+        return False
+    begin, end = _begin(proof, day), whole_day(day).until
+    part = Slice(max(begin, window.since), min(end, window.until))
+    return (whole or window.since <= begin) and any(listed.covers(part) for listed in proof.listed)
 
 
 def _begin(proof: Proof, day: date) -> datetime:
@@ -192,15 +201,18 @@ def _begin(proof: Proof, day: date) -> datetime:
     return first if proof.start_from is None else max(first, proof.start_from)
 
 
-async def due(
-    opened: AsyncConnection, account: str, before: date, proved_before: datetime, troubled_before: datetime
-) -> list[DueDay]:
-    """Find the days that the full recount should ask about."""
-    times = {"before": before, "proved_before": proved_before, "troubled_before": troubled_before, "most": MOST_DUE}
-    rows = await opened.execute(DUE, {"account": account, **times})
+async def due(opened: AsyncConnection, account: str, times: Mapping[str, date]) -> list[DueDay]:
+    """Find the days that the full recount should ask about. `times`: first, before, proved_before, troubled_before."""
+    rows = await opened.execute(DUE, {"account": account, "most": MOST_DUE, **times})
     return [
-        DueDay(day=row.day, expected=int(row.expected), checked_at=row.checked_at, list_it=row.list_it) for row in rows
+        DueDay(day=row.day, expected=int(row.expected), checked_at=row.checked_at, list_it=row.list_it, fresh=row.fresh)
+        for row in rows
     ]
+
+
+async def forget_later(opened: AsyncConnection, account: str, now: datetime) -> None:
+    """Take proofs of days back that bear a time to come: a clock was ahead."""
+    await opened.execute(FORGET_LATER, {"account": account, "now": now})
 
 
 async def look_through(opened: AsyncConnection, account: str) -> None:

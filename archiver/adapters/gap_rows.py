@@ -52,26 +52,61 @@ with known as (
 select is_new, explanation is not null as is_explained from turn
 """).bindparams(bindparam("raw", type_=JSON(none_as_null=True)))
 
+#: Items that are claimed in a slice are the same as those that were searched down to parts of it before.
+MEET_INSIDE = text("""
+with inside as (
+    select id, claimed from gaps where account = :account and closed_at is null and kind = 'unlisted'
+        and since >= :since and until <= :until and fingerprint <> :fingerprint
+)
+update gaps set seen_at = :now, seen_run = :run
+where id in (select id from inside) and (select sum(claimed) from inside) = :claimed
+returning explanation is not null as is_explained
+""")
+
+CLAIMS = text("""
+select since, until from gaps where account = :account and closed_at is null and kind in ('malformed', 'unlisted')
+    and since >= :since and until <= :until
+group by since, until order by min(seen_at), since limit :most
+""")
+
+#: An unreadable item that a listing of a part of its place has not shown stands in the rest of it.
+NARROW = text("""
+with listed as (
+    select * from unnest(:listed_since ::timestamptz[], :listed_until ::timestamptz[]) as listed(since, until)
+)
+update gaps set
+    since = case when listed.since <= gaps.since then listed.until + interval '1 second' else gaps.since end,
+    until = case when listed.since <= gaps.since then gaps.until else listed.since - interval '1 second' end
+from listed
+where account = :account and closed_at is null and kind = 'malformed' and seen_run is distinct from :run
+    and listed.since <= gaps.until and listed.until >= gaps.since
+    and (listed.since <= gaps.since) <> (listed.until >= gaps.until)
+    and not exists (select from unnest(:starts ::timestamptz[], :ends ::timestamptz[]) as doubt(since, until)
+        where doubt.since <= listed.until and doubt.until >= listed.since)
+""")
+
 CLOSE_READ = text("""
 with doubts as (
     select * from unnest(:starts ::timestamptz[], :ends ::timestamptz[]) as doubt(since, until)
+), listed as (
+    select * from unnest(:listed_since ::timestamptz[], :listed_until ::timestamptz[]) as listed(since, until)
 ), unseen as (
-    select * from gaps where account = :account and closed_at is null and recording_id is null
+    select *, exists (select from listed where listed.since <= gaps.since and listed.until >= gaps.until) as was_listed,
+        exists (select from recordings where account = :account and recording_id = gaps.raw -> 'item' ->> 'id'
+            and call_start between gaps.since and gaps.until and absent_since is null) as is_readable
+    from gaps where account = :account and closed_at is null and recording_id is null
         and since >= :since and until <= :until and seen_run is distinct from :run
 ), chosen as (
     select id, case
         when kind = 'shrunken' and explanation is not null then 'explained, and no longer expected at the source'
         when kind = 'shrunken' then 'the source has again what the catalogue expects'
-        when kind = 'malformed' and exists (select from recordings
-            where account = :account and recording_id = unseen.raw -> 'item' ->> 'id')
-            then 'it is listed readable now'
+        when kind = 'malformed' and is_readable then 'it is listed readable now'
         when kind = 'malformed' then 'the source lists as many as it says, without it'
         else 'the source lists as many as it says' end as evidence
     from unseen
     where (
         not exists (select from doubts where doubts.since <= unseen.until and doubts.until >= unseen.since)
-        and (kind = 'shrunken' or (:listed and (kind = 'unlisted' or claimed = 0 or exists (select from recordings
-            where account = :account and recording_id = unseen.raw -> 'item' ->> 'id'))))
+        and (kind = 'shrunken' or (was_listed and (kind = 'unlisted' or claimed = 0 or is_readable)))
     )
     union all
     select id, 'narrowed down to another gap' from unseen
@@ -122,7 +157,7 @@ with trouble as ({TROUBLE}), closed as (
     from recordings
     where gaps.account = :account and gaps.closed_at is null and gaps.recording_id is not null
         and recordings.account = gaps.account and recordings.recording_id = gaps.recording_id
-        and recordings.state not in ('transferring', 'stored')
+        and recordings.state not in ('discovered', 'transferring', 'stored')
         and not exists (select from trouble where trouble.fingerprint = gaps.fingerprint)
     returning gaps.id, gaps.evidence, gaps.since
 ), marked as (
@@ -150,6 +185,11 @@ async def meet(opened: AsyncConnection, account: str, met: Met, mark: Mark) -> S
     window = {"since": met.window.since, "until": met.window.until}
     said = {"kind": met.kind, "fingerprint": met.fingerprint, "reason": met.reason, "claimed": met.claimed}
     values = {"account": account, "raw": met.raw, "now": mark.at, "run": mark.run}
+    if met.kind is GapKind.UNLISTED:
+        place = {**window, "account": account, "fingerprint": met.fingerprint, "claimed": met.claimed}
+        inside = (await opened.execute(MEET_INSIDE, {**place, "now": mark.at, "run": mark.run})).all()
+        if inside:
+            return Standing.EXPLAINED if all(one.is_explained for one in inside) else Standing.SEEN
     row = (await opened.execute(MEET, {**window, **said, **values})).one()
     if row.is_new:
         return Standing.NEW
@@ -159,11 +199,20 @@ async def meet(opened: AsyncConnection, account: str, met: Met, mark: Mark) -> S
 async def close_read(opened: AsyncConnection, account: str, window: Slice, proof: Proof) -> None:
     """Close the gaps of a slice that reading it again has not met."""
     values = {"account": account, "since": window.since, "until": window.until, "now": proof.at, "run": proof.run}
-    doubts = {
+    parts = {
         "starts": [doubt.window.since for doubt in proof.doubts],
         "ends": [doubt.window.until for doubt in proof.doubts],
+        "listed_since": [listed.since for listed in proof.listed],
+        "listed_until": [listed.until for listed in proof.listed],
     }
-    await opened.execute(CLOSE_READ, {**values, **doubts, "listed": proof.listed})
+    await opened.execute(NARROW, values | parts)
+    await opened.execute(CLOSE_READ, values | parts)
+
+
+async def claims(opened: AsyncConnection, account: str, window: Slice, limit: int) -> list[Slice]:
+    """Find where in a slice something is claimed, or was not readable."""
+    values = {"account": account, "since": window.since, "until": window.until, "most": limit}
+    return [Slice(row.since, row.until) for row in await opened.execute(CLAIMS, values)]
 
 
 async def settle(opened: AsyncConnection, account: str, mark: Mark) -> None:

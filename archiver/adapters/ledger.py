@@ -15,9 +15,11 @@ from archiver.adapters.rows import to_columns
 from archiver.adapters.tables import accounts
 from archiver.core.coverage import DayFacts, DayRow, Proof
 from archiver.core.gaps import GapKind, Standing
+from archiver.core.listing import parse_recording
 from archiver.core.model import Learnt, Malformed, Mark, Progress, Recording, Slice
 from archiver.core.recount import DueDay, Expected, Lost
 from archiver.core.window import SECOND, fingerprint
+from archiver.stages.ports import Recorded
 
 RECORD_PAGE = text("""
 with page as (
@@ -27,13 +29,16 @@ with page as (
         as page(id, call_start, call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam,
             extensions, rule_ids, file_name, raw)
 ), known as (
-    select recording_id, raw, state as stands, absent_since is not null as was_absent
+    select recording_id, raw, call_start, absent_since is not null as was_absent,
+        -- what was archived keeps the description under which it was archived
+        state in ('discovered', 'failed', 'excluded') as follows,
+        state in ('purged', 'expired') and purged_at < :now ::timestamptz - interval '1 hour' as long_purged
     from recordings where account = :account and recording_id = any(:ids)
 ), anew as (
     -- most of a page is known from the passes before; a conflict would lock, and so write, each of those rows
     select page.* from page left join known on known.recording_id = page.id
     where known.recording_id is null
-        or (known.raw::text <> page.raw and known.stands in ('discovered', 'failed', 'excluded'))
+        or (known.raw::text <> page.raw and known.follows)
 ), returned as (
     -- what a proved listing lacked is there again
     update recordings set absent_since = null
@@ -54,7 +59,6 @@ with page as (
         direction = excluded.direction, caller_id = excluded.caller_id, dnis = excluded.dnis, cnam = excluded.cnam,
         extensions = excluded.extensions, rule_ids = excluded.rule_ids, file_name = excluded.file_name,
         raw = excluded.raw, absent_since = null
-    -- what was archived keeps the description under which it was archived
     where recordings.state in ('discovered', 'failed', 'excluded') and recordings.raw::text <> excluded.raw::text
     returning recording_id, state, xmax = 0 as is_new
 ), noted as (
@@ -66,19 +70,34 @@ with page as (
         select recording_id, state from listed join known using (recording_id) where was_absent
     ) as there
 )
-insert into history (at, account, recording_id, before, after, reason, run_id, detail)
-select :now, :account, recording_id, case when is_new then null else state end, state,
-    case when is_new then 'listed by the source' else 'described anew by the source' end, :run,
-    case when is_new then null else json_build_object('raw', known.raw) end  -- the description until now
-from listed left join known using (recording_id) returning before is null as is_new
+, told as (
+    insert into history (at, account, recording_id, before, after, reason, run_id, detail)
+    select :now, :account, recording_id, case when is_new then null else state end, state,
+        case when is_new then 'listed by the source' else 'described anew by the source' end, :run,
+        case when is_new then null else json_build_object('raw', known.raw) end  -- the description until now
+    from listed left join known using (recording_id) returning before is null as is_new
+)
+select (select count(*) from told where is_new) as new,
+    (select count(*) from known where long_purged) as undeleted,
+    -- the same id with another start: what the row does not speak of, before or after this
+    array(select case when follows then known.raw else page.raw ::json end
+        from known join page on page.id = known.recording_id where known.call_start <> page.call_start) as moved
 """)
 
 ABSENT = text("""
 with gone as (
     update recordings set absent_since = :now
-    where account = :account and recording_id = any(:ids) and absent_since is null
-        and state not in ('purging', 'purged', 'expired')  -- the archiver itself has taken it away meanwhile
-    returning recording_id, state
+    where account = :account and recording_id = any(:ids) and absent_since is null and purged_at is null
+        and state not in ('purging', 'expired')  -- the archiver itself has taken it away meanwhile
+    returning recording_id, state, call_start
+), closed as (
+    -- a reason for what is missing now is none for what will be
+    update gaps set closed_at = :now, evidence = 'explained, and no longer expected at the source'
+    where account = :account and kind = 'shrunken' and closed_at is null and explanation is not null
+        and exists (select from gone where call_start between gaps.since and gaps.until)
+    returning id, evidence
+), told as (
+    insert into gap_events (gap_id, at, event, reason, by) select id, :now, 'closed', evidence, :run from closed
 )
 insert into history (at, account, recording_id, before, after, reason, run_id)
 select :now, :account, recording_id, state, state, :reason, :run from gone
@@ -86,7 +105,7 @@ select :now, :account, recording_id, state, state, :reason, :run from gone
 LOST = text("""
 select recording_id, call_start from recordings
 where account = :account and call_start between :since and :until and listed_at <= :before
-    and state not in ('purging', 'purged', 'expired') and absent_since is null
+    and state not in ('purging', 'expired') and purged_at is null and absent_since is null
     and not recording_id = any(:listed)
 order by call_start, recording_id
 """)
@@ -117,18 +136,21 @@ class Ledger:
             found = (await opened.execute(select(accounts).where(accounts.c.account == account))).one()
         return Progress(found.watermark, Learnt(found.page_base, found.page_cap))
 
-    async def begin_anew(self, account: str) -> None:
-        """Forget the watermark, so that everything from `start_from` on is listed again."""
-        async with connection(self.at_once) as opened:
+    async def begin_anew(self, account: str, now: datetime) -> None:
+        """Forget the watermark, so that everything is listed again, and what was proved later than now."""
+        async with connection(self.engine) as opened:
             await opened.execute(update(accounts).where(accounts.c.account == account).values(watermark=None))
+            await day_rows.forget_later(opened, account, now)
 
-    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
-        """Commit what one page listed. Returns how many recordings were new. Ids must not repeat in `items`."""
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> Recorded:
+        """Commit what one page listed. Ids must not repeat in `items`."""
         if not items:
-            return 0
+            return Recorded()
         async with connection(self.at_once) as opened:
             values = {"account": account, "run": mark.run, "now": mark.at, **to_columns(items)}
-            return sum(row.is_new for row in await opened.execute(RECORD_PAGE, values))
+            row = (await opened.execute(RECORD_PAGE, values)).one()
+        moved = (parse_recording(account, raw) for raw in row.moved)
+        return Recorded(row.new, row.undeleted, tuple(item for item in moved if isinstance(item, Recording)))
 
     async def record_malformed(
         self, account: str, items: Sequence[Malformed], window: Slice, mark: Mark, *, counted: bool
@@ -139,7 +161,7 @@ class Ledger:
             for item in items:
                 met = gap_rows.Met(
                     kind=GapKind.MALFORMED,
-                    fingerprint=fingerprint(item.raw),
+                    fingerprint=fingerprint(item),
                     window=item.place(window),
                     reason=item.reason,
                     claimed=int(counted),
@@ -156,13 +178,19 @@ class Ledger:
         async with connection(self.engine) as opened:
             return await gap_rows.meet(opened, account, met, mark)
 
-    async def accept_slice(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
-        """Move the watermark over a slice whose rows are committed, never over a stretch that was not listed."""
+    async def accept_slice(
+        self, account: str, window: Slice, proof: Proof, learnt: Learnt, *, moves: bool = True
+    ) -> None:
+        """Write down what the days of a slice are worth that is part of them, and move the watermark over it.
+
+        It never moves over a stretch that was not listed.
+        """
         joins = accounts.c.watermark.is_(None) | (accounts.c.watermark >= window.since - SECOND)
         moved = func.greatest(func.coalesce(accounts.c.watermark, window.until), window.until)
         chosen = accounts.c.account == account
         async with connection(self.engine) as opened:
-            await opened.execute(update(accounts).where(chosen, joins).values(watermark=moved))
+            if moves:
+                await opened.execute(update(accounts).where(chosen, joins).values(watermark=moved))
             await opened.execute(update(accounts).where(chosen).values(_kept(learnt)))
             await day_rows.write_proof(opened, account, window, proof, whole=False)
             await gap_rows.close_read(opened, account, window, proof)
@@ -179,7 +207,12 @@ class Ledger:
         async with connection(self.at_once) as opened:
             return await day_rows.expected(opened, account, window)
 
-    async def unlisted(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
+    async def claims(self, account: str, window: Slice, *, limit: int) -> list[Slice]:
+        """Where in the slice something stands on the gap list as not listed or unreadable; longest unseen first."""
+        async with connection(self.at_once) as opened:
+            return await gap_rows.claims(opened, account, window, limit)
+
+    async def lost(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
         """Find recordings that should be at the source in the slice, known since `before`, and were not listed."""
         values = {"account": account, "since": window.since, "until": window.until, "before": before}
         async with connection(self.at_once) as opened:
@@ -193,21 +226,26 @@ class Ledger:
             await opened.execute(ABSENT, {**values, "reason": mark.reason})
 
     async def due_days(
-        self, account: str, *, before: date, proved_before: datetime, troubled_before: datetime
+        self, account: str, *, first: date, before: date, proved_before: datetime, troubled_before: datetime
     ) -> list[DueDay]:
-        """Find days before `before`, in order, that were last asked about before these times, or never settled."""
+        """Find days, in order, that were last asked about before these times, or never settled."""
+        times = {"first": first, "before": before, "proved_before": proved_before, "troubled_before": troubled_before}
         async with connection(self.at_once) as opened:
-            return await day_rows.due(opened, account, before, proved_before, troubled_before)
+            return await day_rows.due(opened, account, times)
 
     async def settle_gaps(self, account: str, mark: Mark) -> None:
         """Open a gap for every recording that should be archived and is in trouble; close those that are no more."""
         async with connection(self.engine) as opened:
             await gap_rows.settle(opened, account, mark)
 
+    async def look_through(self, account: str) -> None:
+        """Mark the days of recordings that were moved on since the last look."""
+        async with connection(self.at_once) as opened:
+            await day_rows.look_through(opened, account)
+
     async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
         """Read the facts of days of which something has changed since their last line in the ledger."""
         async with connection(self.at_once) as opened:
-            await day_rows.look_through(opened, account)
             return await day_rows.stale(opened, account, limit)
 
     async def write_days(self, rows: Sequence[DayRow], mark: Mark) -> None:

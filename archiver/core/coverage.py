@@ -34,9 +34,9 @@ class Proof:
 
     run: str  # gaps of the slice that this run has not seen are closed by its reading
     at: datetime
-    listed: bool  # every item was listed; else only the totals were compared
+    listed: tuple[Slice, ...]  # where every item was listed; elsewhere only the totals were compared
     doubts: tuple[Doubt, ...] = ()
-    settled_before: date | None = None  # earlier days were listed when their lookback was over: for good
+    settled_before: date | None = None  # earlier days that were listed are settled: their lookback is over
     start_from: datetime | None = None  # nothing is asked for before it: a day that holds it begins with it
 
 
@@ -78,8 +78,8 @@ def judge_day(facts: DayFacts) -> DayRow:
         return DayRow(facts, Coverage.UNPROVEN, facts.doubt)
     if facts.checked_at is None or facts.proved_at is None:
         return DayRow(facts, Coverage.UNPROVEN, "not compared with the source yet")
-    if facts.waiting:
-        return DayRow(facts, Coverage.UNPROVEN, f"{facts.waiting} not archived yet")
+    if left := facts.known - facts.verified - facts.excluded:
+        return DayRow(facts, Coverage.UNPROVEN, f"{left} not archived yet")
     return DayRow(facts, Coverage.PROVED, "")
 
 

@@ -82,7 +82,7 @@ def parse_recording(account: str, payload: object) -> Recording | Malformed:
         return Malformed(reason="id is missing or unusable", raw=payload, since=began, until=began)
     start = _time(payload.get("start"))
     if start is None:
-        return Malformed(reason="start is missing or is not a time with a zone", raw=payload)
+        return Malformed(reason="start is missing or is not a time with a zone", raw=payload, id=recording_id)
     end = _time(payload.get("end"))
     return Recording(
         account=account,

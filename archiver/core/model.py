@@ -116,6 +116,7 @@ class Malformed:
 
     reason: str
     raw: object
+    id: str | None = None  # where that can be read
     since: datetime | None = None
     until: datetime | None = None
 

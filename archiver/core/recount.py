@@ -1,13 +1,14 @@
 """The recount: does the source still say what the catalogue expects? What differs is searched, and listed again.
 
-One request tells how many recordings the source has in a slice (`page_size=1`, read `total_items`). Where that is not
-what the catalogue expects there, the slice is halved until little is left, and that is listed. Slices that fit on one
-page are listed at once: for the same one request that shows ids, not only a number.
+One request tells how many recordings the source has in a slice (`page_size=1`, read `total_items`). It asks for the
+last one that is expected, so that it also tells whether the days behind it are empty. Where the answer is not what the
+catalogue expects, the slice is halved until little is left, and that is listed. Slices that fit on one page are listed
+at once: for the same one request that shows ids, not only a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from enum import StrEnum
 from archiver.core.model import Page, Slice, midnight, whole_day
 
 MOST_COUNTS = 64  # counts spent on one window before what still differs in it is listed
+MOST_CLAIMS = 8  # gaps of a counted window that are looked at again in one pass
 WIDEST_DAYS = 32  # counted or listed in one go
 LEAST_EXPECTED = 4  # a listing that was smaller before cannot shrink suddenly
 TROUBLED = timedelta(days=1)  # a day that is not proved is asked about at least so often
@@ -39,15 +41,26 @@ def usable(page: Page) -> bool:
     return page.total_items is not None and (page.total_items > 0 or not (page.recordings or page.malformed))
 
 
-def step(page: Page, expected: int, window: Slice, page_size: int) -> Step:
-    """Decide about a slice by its count. `expected`: what the catalogue knows to be at the source there."""
+def step(page: Page, known: Mapping[date, Expected], window: Slice, page_size: int) -> Step:
+    """Decide about a slice by its count. `known`: what the catalogue expects at the source there, day by day."""
+    expected = items(known)
     if not usable(page) or page.total_items is None:
         return Step.LIST
-    if page.total_items == expected:
+    if page.total_items == expected and _ends_as_known(page, known):
         return Step.AGREED
     little = max(page.total_items, expected) < 2 * page_size
     gone = 2 * page.total_items < expected  # halving would only find it everywhere
     return Step.LIST if little or gone or window.seconds == 1 else Step.HALVE
+
+
+def _ends_as_known(page: Page, known: Mapping[date, Expected]) -> bool:
+    """Whether the last item lies on the last day with any: else something came behind it, and as much is gone before.
+
+    Where something is claimed that cannot be listed, the last item may be that.
+    """
+    if not known or any(one.claimed for one in known.values()):
+        return True
+    return [item.start.date() for item in page.recordings] == [max(known)]
 
 
 def shrunken(expected: int, lost: int) -> bool:
@@ -68,6 +81,11 @@ class Expected:
         return self.at_source + self.claimed
 
 
+def items(known: Mapping[date, Expected]) -> int:
+    """The total that agrees, over all days."""
+    return sum(day.items for day in known.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A recording that should be at the source, and that a proved listing lacks."""
@@ -83,7 +101,8 @@ class DueDay:
     day: date
     expected: int  # recordings that should be at the source
     checked_at: datetime | None
-    list_it: bool  # counting will not do: it was never listed after its lookback, or holds an unreadable item
+    list_it: bool  # counting will not do: it was never listed after its lookback, or something is claimed there
+    fresh: bool = False  # it has just left the lookback: what came last of it is not found before it is listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +114,7 @@ class Errand:
     list_it: bool
     cost: int
     checked_at: datetime | None  # of the day that was asked about longest ago
+    fresh: bool
 
     def window(self, start_from: datetime) -> Slice:
         """The days as one slice, as far as they are asked for at all."""
@@ -123,7 +143,7 @@ def _together(group: Sequence[DueDay], day: DueDay, page_size: int) -> bool:
     if expected + day.expected < page_size:
         return True
     counted = not any(one.list_it for one in (*group, day))
-    return counted and (day.expected == 0 or expected == 0)
+    return counted and day.expected == 0
 
 
 def _errand(group: Sequence[DueDay], page_size: int) -> Errand:
@@ -136,6 +156,7 @@ def _errand(group: Sequence[DueDay], page_size: int) -> Errand:
         list_it=list_it,
         cost=expected // page_size + 1 if list_it else 1,
         checked_at=None if never else min(one.checked_at for one in group if one.checked_at is not None),
+        fresh=any(one.fresh for one in group),
     )
 
 
@@ -145,10 +166,14 @@ def allowance(requests_per_minute: int, every: timedelta, share: int) -> int:
 
 
 def affordable(wanted: Iterable[Errand], allowed: int) -> list[Errand]:
-    """Choose the errands of this pass: what was asked about longest ago first, within the allowance, at least one."""
+    """Choose the errands of this pass within the allowance, at least one.
+
+    Days that have just left the lookback come first, then what was asked about longest ago.
+    """
     chosen: list[Errand] = []
     spent = 0
-    for errand in sorted(wanted, key=lambda one: (one.checked_at is not None, one.checked_at, one.days[0])):
+    order = sorted(wanted, key=lambda one: (not one.fresh, one.checked_at is not None, one.checked_at, one.days[0]))
+    for errand in order:
         if chosen and spent + errand.cost > allowed:
             break
         chosen.append(errand)

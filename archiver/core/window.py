@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from archiver.core.model import Malformed, Page, Slice, midnight
+from archiver.core.model import Learnt, Malformed, Page, Slice, midnight
 
 SECOND = timedelta(seconds=1)
 ONE_DAY = timedelta(days=1)
@@ -21,6 +22,7 @@ FEW_READS = 4  # the same, once a slice of this pass has used its reads up: the 
 SPARE_PAGES = 2  # beyond what the totals say, before a walk counts as endless
 BLIND_PAGES = 200  # where totals say nothing
 MOST_PAGES = 1_000  # whatever the totals say: they may be made up
+ADDRESSES = ("_links", "download_url")  # they may be signed, and new each time
 CLOCK_SKEW = timedelta(minutes=5)  # between two hosts that list the same account
 
 
@@ -60,9 +62,12 @@ def next_width(width: timedelta, items: int, page_size: int) -> timedelta:
 
 
 def halves(window: Slice) -> tuple[Slice, Slice]:
-    """Split a slice of at least two seconds into two that cover the same starts, none twice."""
-    middle = window.since + timedelta(seconds=window.seconds // 2 - 1)
-    return Slice(window.since, middle), Slice(middle + SECOND, window.until)
+    """Split a slice of at least two seconds into two that cover the same starts, none twice; days at a midnight."""
+    middle = window.since + timedelta(seconds=window.seconds // 2)
+    if window.since.date() != window.until.date():
+        middle = midnight(middle.date())
+        middle = middle if middle > window.since else middle + ONE_DAY
+    return Slice(window.since, middle - SECOND), Slice(middle, window.until)
 
 
 @dataclass(slots=True)
@@ -71,6 +76,7 @@ class Walk:
 
     page_size: int  # as asked for
     base: int | None  # number of the first page, where the account has shown it
+    refused: bool = False  # page 0 was asked for and refused: that alone says nothing of the first page
     seen: set[str] = field(default_factory=set)
     odd: dict[str, Malformed] = field(default_factory=dict)  # unreadable items, by fingerprint
     asked: list[int] = field(default_factory=list)
@@ -78,16 +84,18 @@ class Walk:
     total: int | None = None  # the last page's claim
     granted: int | None = None  # the last page's own page size
     full: bool = False  # whether the last page held as many items as a page holds
-    shrank: bool = False  # whether a total was smaller than one before: what moved up a page was passed over
+    moved: bool = False  # whether the total changed from page to page
+    shrank: bool = False  # whether it became smaller: what moved up a page was passed over
 
     def add(self, number: int, page: Page) -> None:
         """Take in the answer to page `number`."""
         before = len(self)
         self.seen.update(item.id for item in page.recordings)
-        self.odd.update((fingerprint(item.raw), item) for item in page.malformed)
+        self.odd.update((fingerprint(item), item) for item in page.malformed)
         self.asked.append(number)
         self.fresh.append(len(self) - before)
-        self.shrank = self.shrank or (page.total_items or 0) < (self.total or 0)
+        if len(self.asked) > 1 and page.total_items != self.total:
+            self.moved, self.shrank = True, self.shrank or (page.total_items or 0) < (self.total or 0)
         self.total = page.total_items
         self.granted = page.size or self.granted
         # a page that does not say how many items it may hold may be full with any number of them
@@ -97,6 +105,11 @@ class Walk:
     def __len__(self) -> int:
         """How many distinct items were listed, readable or not."""
         return len(self.seen) + len(self.odd)
+
+    @property
+    def ids(self) -> set[str]:
+        """Every id that was listed, also those of items that cannot be read otherwise."""
+        return self.seen | {item.id for item in self.odd.values() if item.id is not None}
 
     @property
     def odd_are_counted(self) -> bool:
@@ -114,6 +127,11 @@ class Walk:
         return self.total_known and 0 < len(self) == self.total
 
     @property
+    def off(self) -> int:
+        """How far the total is from what was listed."""
+        return (self.total or 0) - len(self)
+
+    @property
     def short(self) -> int:
         """How many items the total claims beyond those that were listed; 0 where it says nothing usable."""
         return max((self.total or 0) - len(self), 0) if self.total_known else 0
@@ -123,22 +141,31 @@ class Walk:
         """Whether the last page still brought something new when the walk was given up as endless."""
         return bool(self.asked) and self.fresh[self.asked.index(max(self.asked))] > 0 and endless(self)
 
-    def learned_base(self) -> int | None:
-        """The number of the first page, if this walk shows it."""
-        if self.base != 0 and 0 in self.asked and len(self):
-            return 0 if self.fresh[self.asked.index(0)] else 1
-        return self.base
+    def learned(self, known: Learnt) -> Learnt:
+        """What is known of the account's paging after this walk."""
+        return Learnt(self._base(), self._cap(known.page_cap))
 
-    def learned_cap(self) -> int | None:
+    def _base(self) -> int | None:
+        """The number of the first page, if this walk shows it."""
+        if 0 not in self.asked or not len(self) or (self.refused and not self.reached):
+            return self.base
+        return 0 if self.fresh[self.asked.index(0)] else 1
+
+    def _cap(self, known: int | None) -> int | None:
         """The most items that the source puts on a page, where that is fewer than asked for."""
         went_on = len(self.asked) > 1 and self.fresh[1] > 0
-        most = self.granted or (max(self.fresh) if went_on else None)
+        most = self.granted or (max(self.fresh) if went_on else known)
         return most if most is not None and most < self.page_size else None
 
 
-def fingerprint(raw: object) -> str:
-    """SHA-256 of a JSON value, for items that have no readable id."""
-    return hashlib.sha256(json.dumps(raw, sort_keys=True, default=str).encode()).hexdigest()
+def fingerprint(item: Malformed) -> str:
+    """Digest by which an unreadable item is known again: of id and start, else of all that it says but addresses."""
+    told = item.raw
+    if isinstance(told, Mapping):
+        start = told.get("start")
+        plain = {name: value for name, value in told.items() if name not in ADDRESSES}
+        told = plain if item.id is None else {"id": item.id, "start": start}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def next_page(walk: Walk) -> int | None:
@@ -155,10 +182,14 @@ def next_page(walk: Walk) -> int | None:
     if probing and walk.fresh[-1] and not walk.reached and walk.fresh[-2] and not endless(walk):
         return walk.asked[-2] + 1  # the total was reached too early: it did not count the first page
     # where pages count from 1, page 0 may be the first one as well: then page 1 repeats it and is not the end
-    repeated = walk.asked == [0, 1]
-    if (walk.fresh[-1] or repeated) and not probing and not endless(walk):
+    repeated = walk.asked == [0, 1] and walk.fresh[0] > 0
+    # a page may be empty in the middle, where the source counts what it does not show; two in a row are the end
+    hollow = walk.base is not None and walk.short > 0 and walk.fresh[-2:] != [0, 0]
+    if (walk.fresh[-1] or repeated or hollow) and not probing and not endless(walk):
         return walk.asked[-1] + 1
-    unsure = walk.base is None or walk.short > 0
+    if walk.asked == [0] and walk.total != 0:
+        return 1  # where pages counted from 0 there may be none of that number now
+    unsure = walk.base is None or walk.short > 0 or not walk.total_known
     return 0 if unsure and 0 not in walk.asked else None
 
 
@@ -182,11 +213,12 @@ class Belief(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A belief and, where it is not `proved`, why. `short` counts items that the source claims and did not list."""
+    """A belief and, where it is not `proved`, why."""
 
     belief: Belief
     reason: str = ""
-    short: int = 0
+    short: int = 0  # items that the source claims and did not list
+    usable: bool = True  # whether the source's totals mean anything there
 
 
 def too_many(walk: Walk, window: Slice) -> bool:
@@ -200,18 +232,40 @@ def too_many(walk: Walk, window: Slice) -> bool:
 
 def judge(walk: Walk, window: Slice, reads_left: int) -> Judgement:
     """Say what a finished walk is worth. Totals prove; where they cannot, the slice is unproven, never complete."""
-    count, divisible = len(walk), window.seconds > 1 and reads_left > 0
+    count, over_days = len(walk), window.since.date() != window.until.date()
+    divisible = over_days or (window.seconds > 1 and reads_left > 1)
     agreed = walk.total_known and (count == walk.total or 0 < len(walk.seen) == walk.total)
     if agreed and not walk.shrank:
         return Judgement(Belief.PROVED)
     if walk.cut:
         reason = f"the listing did not end after {len(walk.asked)} pages"
-        return Judgement(Belief.SMALLER if divisible else Belief.UNPROVEN, reason, short=walk.short or 1)
+        belief = Belief.SMALLER if divisible else Belief.UNPROVEN
+        return Judgement(belief, reason, short=walk.short or 1, usable=walk.total_known)
     if not walk.total_known:
-        return Judgement(Belief.UNPROVEN, "the source gave no usable total")
+        return Judgement(Belief.UNPROVEN, "the source gave no usable total", usable=False)
     if divisible:
         return Judgement(Belief.SMALLER)
     if agreed:
         return Judgement(Belief.UNPROVEN, "recordings left the listing while it was read", short=1)
     only = "only " if walk.short else ""
     return Judgement(Belief.UNPROVEN, f"the source says {walk.total} and listed {only}{count}", short=walk.short)
+
+
+def judge_again(walk: Walk, parts: Sequence[Walk]) -> Judgement | None:
+    """Say what a walk is worth after its slice was read in halves. None: look at the halves instead.
+
+    The totals of the halves must add up to that of the whole. Where they do not, they mean nothing: reading on in
+    halves would ask for every second. More than the whole is no contradiction where both halves are proved: that came
+    meanwhile.
+    """
+    if walk.cut and all(part.cut for part in parts):
+        return Judgement(Belief.UNPROVEN, f"the listing did not end after {len(walk.asked)} pages", walk.short or 1)
+    if any(one.moved for one in (walk, *parts)):
+        return None  # something came or went while they were read
+    if all(part.total_known for part in parts):
+        more = sum(part.total or 0 for part in parts) - (walk.total or 0)
+        if more == 0 or (more > 0 and not any(part.off for part in parts)):
+            return None
+    said = " and ".join("nothing usable" if not part.total_known else str(part.total) for part in parts)
+    reason = f"the source's totals contradict each other: it says {walk.total} of the whole, {said} of its halves"
+    return Judgement(Belief.UNPROVEN, reason, usable=False)

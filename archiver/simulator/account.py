@@ -50,6 +50,7 @@ class SimRecording:
     after_listings: int = 0  # not listed before so many list requests were answered
     gone_after_listings: int | None = None  # gone as soon as so many list requests were answered
     gone_at: datetime | None = None  # gone from then on
+    hidden: bool = False  # total_items counts it, and no page shows it
     overlay: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
     dropped: tuple[str, ...] = ()
 

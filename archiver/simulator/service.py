@@ -85,7 +85,7 @@ class Service:
         except ValueError as problem:
             return fault_reply(400, description=str(problem))
         total, found = self._page(query, left)
-        items = [recording_json(recording, call, self.behaviour) for recording in found]
+        items = [recording_json(one, call, self.behaviour) for one in found if not one.hidden]
         return json_reply(page_json(items, total, query, call, self.behaviour))
 
     def _page(self, query: Query, left: Shrunken) -> tuple[int, list[SimRecording]]:

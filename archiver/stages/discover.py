@@ -16,7 +16,7 @@ from archiver.stages.clock import watch
 from archiver.stages.context import Context
 from archiver.stages.ports import Ledger, RecordingSource
 from archiver.stages.reading import Part, Reader
-from archiver.stages.recounting import Recount
+from archiver.stages.recounting import Ahead, Recount
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class Discover:
         believed = await self._recent(watermark)
         if rules.ahead(watermark, latest(self.context.clock(), self.source.clock_ahead)):
             log.error("watermark_ahead", watermark=watermark)
-            await self.ledger.begin_anew(self.context.account)
+            await self.ledger.begin_anew(self.context.account, self._now())
             watermark = None
         await self._list_ahead(self._known_up_to(watermark), believed=believed)
         if watermark is not None:
@@ -66,8 +66,7 @@ class Discover:
     async def _recent(self, watermark: datetime | None) -> bool:
         if watermark is None or self.reader.learnt.page_base is None or self._edge(watermark) > watermark:
             return True
-        edge = self._edge(watermark)
-        return await self.recount.ask(Slice(edge, watermark), settled_before=edge.date())
+        return await self.recount.ask(Slice(self._edge(watermark), watermark))
 
     async def _list_ahead(self, known_up_to: datetime | None, *, believed: bool) -> None:
         """List slice after slice. While the source is not to be believed, the watermark stays where it is."""
@@ -77,25 +76,43 @@ class Discover:
         # what a pass finds new is little; only where nothing is known yet, the pace must be felt out
         width, done = rules.FIRST_WIDTH if known_up_to is None else rules.WIDEST, None
         while (planned := rules.next_slice(stretch, done, width)) and not self.context.stopping():
-            items = 0
-            async for part in self.reader.read(planned):
-                items += len(part.walk)
-                if believed:
-                    await self._accept(part)
+            if items := recounts.items(await self.ledger.expected(self.context.account, planned)):
+                believed = await self._compare(planned, believed=believed)
+            else:
+                items = await self._list(planned, believed=believed)
             width, done = rules.next_width(width, items, self.reader.page_size), planned.until
 
-    async def _accept(self, part: Part) -> None:
+    async def _compare(self, planned: Slice, *, believed: bool) -> bool:
+        """List a slice of which something is known, because its listing was cut off, or is begun anew."""
+        ahead = Ahead.MOVES if believed else Ahead.STAYS
+        return await self.recount.ask(planned, settled_before=self._settled(), list_it=True, ahead=ahead) and believed
+
+    async def _list(self, planned: Slice, *, believed: bool) -> int:
+        """List a slice of which nothing is known, and the second before it: a source may know parts of a second."""
+        items = 0
+        async for part in self.reader.read(Slice(max(planned.since - rules.SECOND, self.start_from), planned.until)):
+            items += len(part.walk)
+            if believed:
+                await self._accept(part, planned.since)
+        return items
+
+    def _settled(self) -> date:
+        """Days before it have their lookback behind them."""
+        return recounts.edge(self.start_from, self._now(), self.lookback).date()
+
+    async def _accept(self, part: Part, since: datetime) -> None:
+        """Write down what a part tells, as far as it begins at `since` and is not to come."""
         now = self._now()
-        if part.window.since > now:  # our clock is ahead of the source's: nothing can have been listed there
+        begin, end = max(part.window.since, since), min(part.window.until, now.replace(microsecond=0))
+        if begin > end:  # our clock may be ahead of the source's: nothing can have been listed there
             return
-        window = Slice(part.window.since, min(part.window.until, now.replace(microsecond=0)))
-        settled = recounts.edge(self.start_from, now, self.lookback).date()
+        window = Slice(begin, end)
         proof = Proof(
             run=self.context.run,
             at=now,
-            listed=True,
+            listed=(window,),
             doubts=part.doubts,
-            settled_before=settled,
+            settled_before=self._settled(),
             start_from=self.start_from,
         )
         await self.ledger.accept_slice(self.context.account, window, proof, self.reader.learnt)
@@ -105,7 +122,11 @@ class Discover:
         now, report = self.context.clock(), self.context.report
         troubled = now - min(recounts.TROUBLED, self.recount_every)
         due = await self.ledger.due_days(
-            self.context.account, before=before, proved_before=now - self.recount_every, troubled_before=troubled
+            self.context.account,
+            first=self.start_from.date(),
+            before=before,
+            proved_before=now - self.recount_every,
+            troubled_before=troubled,
         )
         wanted = recounts.errands(due, self.reader.fits)
         chosen = recounts.affordable(wanted, self.allowance)

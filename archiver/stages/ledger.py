@@ -22,6 +22,7 @@ class KeepLedger:
         """Bring the gap list and the ledger up to what the catalogue holds."""
         account = self.context.account
         await self.ledger.settle_gaps(account, self.context.mark("where the recording stands"))
+        await self.ledger.look_through(account)
         while facts := await self.ledger.stale_days(account, limit=BATCH):
             await self.ledger.write_days([judge_day(one) for one in facts], self.context.mark("ledger"))
             if len(facts) < BATCH:

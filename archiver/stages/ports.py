@@ -35,6 +35,15 @@ class AudioStream:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of committing a page."""
+
+    new: int = 0
+    undeleted: int = 0  # deleted at the source by the archiver an hour ago or longer, and still listed
+    moved: tuple[Recording, ...] = ()  # known with another start: the one of both that its row does not speak of
+
+
 class RecordingSource(Protocol):
     """One account of the recordings API.
 
@@ -159,12 +168,12 @@ class Ledger(Protocol):
         """Make sure that the account has its row; an earlier `start_from` than before begins its listing anew."""
         ...
 
-    async def begin_anew(self, account: str) -> None:
-        """Forget the watermark: everything is to be listed again."""
+    async def begin_anew(self, account: str, now: datetime) -> None:
+        """Forget the watermark, so that everything is listed again, and what was proved later than now."""
         ...
 
-    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
-        """Commit what one page listed. Returns how many recordings were new. No id twice in `items`."""
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> Recorded:
+        """Commit what one page listed. No id twice in `items`."""
         ...
 
     async def record_malformed(
@@ -179,8 +188,10 @@ class Ledger(Protocol):
         """Open a gap with the mark's reason, or say that it was seen again. More `claimed` than before reopens it."""
         ...
 
-    async def accept_slice(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
-        """Move the watermark over a slice whose rows are committed, and write down what its days are worth."""
+    async def accept_slice(
+        self, account: str, window: Slice, proof: Proof, learnt: Learnt, *, moves: bool = True
+    ) -> None:
+        """Write down what a slice tells of its days, some of them in part, and move the watermark over it."""
         ...
 
     async def conclude(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
@@ -191,7 +202,11 @@ class Ledger(Protocol):
         """Count, for each day with any, what the source should have in the slice."""
         ...
 
-    async def unlisted(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
+    async def claims(self, account: str, window: Slice, *, limit: int) -> list[Slice]:
+        """Where in the slice something stands on the gap list as not listed or unreadable; longest unseen first."""
+        ...
+
+    async def lost(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
         """Find recordings that should be at the source in the slice, known since `before`, and were not listed."""
         ...
 
@@ -200,13 +215,17 @@ class Ledger(Protocol):
         ...
 
     async def due_days(
-        self, account: str, *, before: date, proved_before: datetime, troubled_before: datetime
+        self, account: str, *, first: date, before: date, proved_before: datetime, troubled_before: datetime
     ) -> list[DueDay]:
-        """Find days before `before`, in order, that were last asked about before these times, or never settled."""
+        """Find days from `first` to `before`, in order, last asked about before these times, or never settled."""
         ...
 
     async def settle_gaps(self, account: str, mark: Mark) -> None:
         """Open a gap for every recording that should be archived and is in trouble; close those that are no more."""
+        ...
+
+    async def look_through(self, account: str) -> None:
+        """Mark the days of recordings that were moved on since the last look."""
         ...
 
     async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 import structlog
 
@@ -22,13 +23,21 @@ from archiver.stages.reading import Reader
 log = structlog.get_logger()
 
 
+class Ahead(StrEnum):
+    """Whether a window lies ahead of the watermark."""
+
+    NO = "no"
+    STAYS = "stays"  # it does, and the watermark stays where it is
+    MOVES = "moves"  # it does, and the watermark moves over it where the source is to be believed
+
+
 @dataclass(slots=True)
 class Found:
     """What a window has shown so far."""
 
     doubts: list[Doubt] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    listed: bool = False  # whether the whole window was listed, not only counted
+    listed: list[Slice] = field(default_factory=list)  # parts that were listed, not only counted
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,23 +50,25 @@ class Recount:
     start_from: datetime
     source_retention: timedelta | None  # age at which the source itself deletes: what is older may be gone
 
-    async def ask(self, window: Slice, *, settled_before: date, list_it: bool = False) -> bool:
+    async def ask(
+        self, window: Slice, *, settled_before: date | None = None, list_it: bool = False, ahead: Ahead = Ahead.NO
+    ) -> bool:
         """Compare a window with the source. False: the source lists so little that it is not to be believed now."""
         context, new = self.context, self.context.report.new
         expected = await self.ledger.expected(context.account, window)
         found = Found()
-        if list_it or _items(expected) < self.reader.fits:
+        if list_it or rules.items(expected) < self.reader.fits:
             await self._list(window, found)
-            found.listed = True
         else:
-            await self._search(window, _items(expected), found)
+            await self._search(window, expected, found)
+            await self._look_at_claims(window, found)
         if context.stopping():  # a part was not asked about: nothing is proved
             return True
         late = context.report.new - new
         context.report.late += late
         if late:
             log.info("late_recordings", recordings=late, since=window.since, until=window.until)
-        return await self._conclude(window, expected, found, settled_before)
+        return await self._conclude(window, expected, found, settled_before, ahead)
 
     async def run(self, errands: list[Errand], *, settled_before: date) -> None:
         """Do the errands of the full recount, until asked to stop."""
@@ -67,18 +78,19 @@ class Recount:
             await self.ask(errand.window(self.start_from), settled_before=settled_before, list_it=errand.list_it)
             self.context.report.recounted += len(errand.days)
 
-    async def _search(self, window: Slice, total: int, found: Found) -> None:
-        """Halve what differs until little is left, and list that."""
-        pending, counts = [window], 0
+    async def _search(self, window: Slice, known: Mapping[date, Expected], found: Found) -> None:
+        """Halve what differs until little is left, and list that; all of it where no part differs from itself."""
+        pending, counts, began = [window], 0, self.context.report.new
         while pending and not self.context.stopping():
             part = pending.pop()
-            new = self.context.report.new
-            page = await self.reader.count(part)
+            if part is not window:
+                known = await self.ledger.expected(self.context.account, part)
+            new, expected = self.context.report.new, rules.items(known)
+            page = await self.reader.count(part, expected)
             counts += 1
-            # asked for after the count: what that has shown for the first time is expected from now on
-            known = part is window and self.context.report.new == new
-            expected = total if known else _items(await self.ledger.expected(self.context.account, part))
-            step = rules.step(page, expected, part, self.reader.fits)
+            if self.context.report.new > new:  # the count itself has shown something: it is expected from now on
+                known = await self.ledger.expected(self.context.account, part)
+            step = rules.step(page, known, part, self.reader.fits)
             if step is Step.AGREED:
                 continue
             log.info("recount_differs", since=part.since, until=part.until, said=page.total_items, expected=expected)
@@ -86,7 +98,14 @@ class Recount:
                 pending += reversed(slices.halves(part))
             else:
                 await self._list(part, found)
-                found.listed = found.listed or part == window
+        if counts > 1 and not found.listed and self.context.report.new == began:
+            await self._list(window, found)  # the halves say something else than the whole
+
+    async def _look_at_claims(self, window: Slice, found: Found) -> None:
+        """List again what stands on the gap list as unlisted or unreadable: a count that agrees counts it as well."""
+        for place in await self.ledger.claims(self.context.account, window, limit=rules.MOST_CLAIMS):
+            if not any(listed.covers(place) for listed in found.listed):
+                await self._list(place, found)
 
     async def _list(self, window: Slice, found: Found) -> None:
         began, width, done = self.context.clock(), slices.FIRST_WIDTH * rules.WIDEST_DAYS, None
@@ -94,12 +113,14 @@ class Recount:
             async for part in self.reader.read(planned):
                 found.doubts += part.doubts
                 if part.proved:
-                    account, listed = self.context.account, part.walk.seen
-                    found.lost += await self.ledger.unlisted(account, part.window, listed, before=began)
+                    account, listed = self.context.account, part.walk.ids
+                    found.lost += await self.ledger.lost(account, part.window, listed, before=began)
             done = planned.until
+        if not self.context.stopping():
+            found.listed.append(window)
 
     async def _conclude(
-        self, window: Slice, expected: Mapping[date, Expected], found: Found, settled_before: date
+        self, window: Slice, expected: Mapping[date, Expected], found: Found, settled_before: date | None, ahead: Ahead
     ) -> bool:
         context, now = self.context, self.context.clock()
         doubted = await self._doubted(expected, found.lost, now)
@@ -111,12 +132,16 @@ class Recount:
         proof = Proof(
             run=context.run,
             at=now,
-            listed=found.listed,
+            listed=tuple(found.listed),
             doubts=(*found.doubts, *doubted.values()),
-            settled_before=settled_before if found.listed else None,
+            settled_before=settled_before,
             start_from=self.start_from,
         )
-        await self.ledger.conclude(context.account, window, proof, self.reader.learnt)
+        if ahead is Ahead.NO:
+            await self.ledger.conclude(context.account, window, proof, self.reader.learnt)
+        else:
+            moves = ahead is Ahead.MOVES and not doubted
+            await self.ledger.accept_slice(context.account, window, proof, self.reader.learnt, moves=moves)
         return not doubted
 
     async def _doubted(
@@ -135,10 +160,11 @@ class Recount:
         return doubted
 
     async def _shrunken(self, day: date, reason: str) -> Standing:
+        whole = whole_day(day)
         standing = await self.ledger.record_gap(
             self.context.account,
             GapKind.SHRUNKEN,
-            whole_day(day),
+            Slice(max(whole.since, self.start_from), whole.until),
             self.context.mark(reason),
             fingerprint=f"shrunken {day}",
             claimed=0,
@@ -146,7 +172,3 @@ class Recount:
         if standing is not Standing.EXPLAINED:
             log.error("listing_shrunken", day=str(day), reason=reason, gap=str(standing))
         return standing
-
-
-def _items(expected: Mapping[date, Expected]) -> int:
-    return sum(day.items for day in expected.values())

@@ -72,6 +72,7 @@ async def test_accounts_and_gaps_have_a_floor_too(engine: AsyncEngine, statement
     ledger = Ledger(engine)
     await ledger.record_gap("acme", GapKind.UNLISTED, Slice(NOW, NOW), mark(), fingerprint="x", claimed=1)
     await ledger.accept_slice("acme", Slice(NOW, NOW), proof(), Learnt())
+    await ledger.look_through("acme")
     await ledger.write_days([judge_day(one) for one in await ledger.stale_days("acme", limit=1)], mark())
     with pytest.raises(IntegrityError) as refused:
         await execute(engine, statement)

@@ -309,7 +309,7 @@ async def test_a_page_that_is_known_writes_nothing(engine: AsyncEngine, ledger: 
     await execute(engine, "update recordings set state = 'expired' where recording_id = '7'")
     before = await query(engine, "select recording_id, xmin::text, xmax::text from recordings order by recording_id")
     changed = [replace(item, cnam="another", raw={"new": True}) if item.id == "7" else item for item in items]
-    assert await ledger.record_page("acme", changed, mark(run="run-9")) == 0
+    assert (await ledger.record_page("acme", changed, mark(run="run-9"))).new == 0
     after = await query(engine, "select recording_id, xmin::text, xmax::text from recordings order by recording_id")
     assert after == before
     assert await query(engine, "select count(*) from history where run_id = 'run-9'") == [(0,)]

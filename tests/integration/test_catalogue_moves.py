@@ -29,9 +29,10 @@ async def test_exactly_the_lifecycles_moves_are_made_each_with_one_history_row(
                 await catalogue.advance(entry, after, mark("no such move"))
             assert await snapshot(engine) == undisturbed
             continue
-        await catalogue.advance(entry, after, mark("because", count=3))
+        purged_at = NOW if after is State.PURGED else entry.purged_at
+        await catalogue.advance(entry, after, mark("because", count=3), purged_at=purged_at)
         moved = await found(engine, entry.id)
-        assert moved == replace(entry, state=after)
+        assert moved == replace(entry, state=after, purged_at=purged_at)
         told = await query(
             engine,
             "select before::text, after::text, reason, run_id, detail::text, at from history where recording_id = :id",

@@ -165,7 +165,7 @@ async def test_what_was_learnt_about_paging_is_kept_for_want_of_a_new_sign(opene
 async def test_to_begin_anew_forgets_the_watermark_and_nothing_else(engine: AsyncEngine, opened: Ledger) -> None:
     await opened.accept_slice("acme", WHOLE, proof(), Learnt(1))
     before = await the_day(engine, "checked_at, proved_at, settled_at")
-    await opened.begin_anew("acme")
+    await opened.begin_anew("acme", NOW + HOUR)
     progress = await opened.open_account("acme", LONG_AGO)
     assert (progress.watermark, progress.learnt) == (None, Learnt(1))
     assert await the_day(engine, "checked_at, proved_at, settled_at") == before
@@ -231,7 +231,7 @@ async def test_what_the_archiver_deleted_is_not_expected_and_what_it_is_deleting
 ) -> None:
     window = await everything(engine)
     assert await opened.expected("acme", window) == {START.date(): Expected(len(State) - 2, 0)}
-    lost = await opened.unlisted("acme", window, [], before=NOW)
+    lost = await opened.lost("acme", window, [], before=NOW)
     assert {one.recording_id for one in lost} == {*State} - {*AWAY, State.PURGING}
     assert {one.start for one in lost} == {START}
 
@@ -240,11 +240,11 @@ async def test_only_what_was_known_before_and_was_not_listed_is_lost(opened: Led
     items = [recording(name, start=start) for name, start in (("a", NOON), ("b", NOON), ("c", WHOLE.until + SECOND))]
     await listed(opened, *items)
     await listed(opened, recording("young", start=NOON), at=NOW + SECOND)
-    assert await opened.unlisted("acme", WHOLE, ["b"], before=NOW) == [Lost("a", NOON)]
-    assert await opened.unlisted("acme", WHOLE, ["a", "b"], before=NOW) == []
-    later = await opened.unlisted("acme", WHOLE, {"a"}, before=NOW + SECOND)
+    assert await opened.lost("acme", WHOLE, ["b"], before=NOW) == [Lost("a", NOON)]
+    assert await opened.lost("acme", WHOLE, ["a", "b"], before=NOW) == []
+    later = await opened.lost("acme", WHOLE, {"a"}, before=NOW + SECOND)
     assert [one.recording_id for one in later] == ["b", "young"]
-    assert await opened.unlisted("other", WHOLE, [], before=NOW) == []
+    assert await opened.lost("other", WHOLE, [], before=NOW) == []
 
 
 async def history(engine: AsyncEngine, recording_id: str = "1") -> list[tuple[object, ...]]:
@@ -269,8 +269,8 @@ async def test_what_is_absent_is_expected_no_more_until_it_is_listed_again(engin
         await opened.mark_absent("acme", ["1", "unknown"], mark("gone", run="run-2", at=NOW + HOUR * hours))
     assert await absent(engine) == {"1": NOW + HOUR}
     assert await opened.expected("acme", WHOLE) == {DAY: Expected(1, 0)}
-    assert await opened.unlisted("acme", WHOLE, ["2"], before=NOW) == []
-    assert await opened.record_page("acme", [item], mark(run="run-3", at=NOW + 3 * HOUR)) == 0
+    assert await opened.lost("acme", WHOLE, ["2"], before=NOW) == []
+    assert (await opened.record_page("acme", [item], mark(run="run-3", at=NOW + 3 * HOUR))).new == 0
     assert await absent(engine) == {}
     assert await opened.expected("acme", WHOLE) == {DAY: Expected(2, 0)}
     assert await history(engine) == [
@@ -300,7 +300,7 @@ async def test_a_page_that_brings_something_back_with_another_description_tells_
     await opened.mark_absent("acme", ["1"], mark("gone"))
     before = (await found(engine, "1")).recording
     anew = recording("1", cnam="CALLER 2")
-    assert await opened.record_page("acme", [anew, recording("2")], mark(run="run-2")) == 1
+    assert (await opened.record_page("acme", [anew, recording("2")], mark(run="run-2"))).new == 1
     follows = state in {State.DISCOVERED, State.FAILED, State.EXCLUDED}
     entry = await found(engine, "1")
     assert (entry.recording, entry.state) == (anew if follows else before, state)
@@ -308,7 +308,7 @@ async def test_a_page_that_brings_something_back_with_another_description_tells_
     told = [str(reason) for _, _, reason, _, _ in await history(engine)]
     described = ["described anew by the source"] if follows else []
     assert sorted(told) == sorted(["gone", "listed again by the source", *described])
-    assert await opened.record_page("acme", [anew], mark(run="run-3")) == 0
+    assert (await opened.record_page("acme", [anew], mark(run="run-3"))).new == 0
     assert len(await history(engine)) == len(told)
 
 
@@ -326,5 +326,6 @@ async def test_moments_of_a_day_are_those_of_utc_whatever_the_server_is_set_to(
     assert await opened.expected("acme", WHOLE) == {DAY: Expected(2, 1)}
     await opened.accept_slice("acme", WHOLE, proof(at=NOW.astimezone(UTC)), Learnt())
     assert await the_day(engine, "said, settled_at") == (3, NOW)
+    await opened.look_through("acme")
     [facts] = [one for one in await opened.stale_days("acme", limit=5) if one.known]
     assert (facts.day, facts.known, facts.open_gaps, facts.missing) == (DAY, 2, 1, {"unlisted": 1})

@@ -34,6 +34,7 @@ async def opened(ledger: Ledger) -> Ledger:
 
 async def stale(ledger: Ledger, limit: int = 100) -> dict[date, DayFacts]:
     """Days that come up."""
+    await ledger.look_through("acme")
     return {one.day: one for one in await ledger.stale_days("acme", limit=limit)}
 
 
@@ -135,6 +136,7 @@ async def test_the_history_is_looked_through_once_and_by_each_account_for_itself
     ]  # fmt: skip
     await execute(engine, "update days set stale = false")
     assert await stale(opened) == {}
+    await opened.look_through("other")
     assert [one.day for one in await opened.stale_days("other", limit=5)] == [DAY]
 
 
@@ -238,7 +240,8 @@ async def day(
 
 async def due(ledger: Ledger, before: date = DAY) -> list[DueDay]:
     """Days that are due: proved ones after ten days, troubled ones after one."""
-    return await ledger.due_days("acme", before=before, proved_before=NOW - 10 * ONE_DAY, troubled_before=NOW - ONE_DAY)
+    times = {"proved_before": NOW - 10 * ONE_DAY, "troubled_before": NOW - ONE_DAY}
+    return await ledger.due_days("acme", first=date(2020, 1, 1), before=before, **times)
 
 
 DUE = [

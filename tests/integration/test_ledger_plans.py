@@ -79,7 +79,7 @@ def read_whole(plan: str) -> set[str]:
 async def test_the_window_of_every_pass_is_counted_and_compared_by_an_index(large: Ledger, plans: list[str]) -> None:
     expected = await large.expected("acme", LOOKBACK)
     assert sum(one.at_source for one in expected.values()) == 701
-    lost = await large.unlisted("acme", LOOKBACK, [], before=NOW)
+    lost = await large.lost("acme", LOOKBACK, [], before=NOW)
     assert len(lost) == 701
     assert [read_whole(plan) for plan in plans] == [set(), set()]
     assert all("recordings_start_idx" in plan for plan in plans)
@@ -90,6 +90,7 @@ async def test_what_moved_since_the_last_pass_is_found_by_its_place_in_the_histo
 ) -> None:
     await listed(large, recording("new", start=LONG_AGO))
     plans.clear()
+    await large.look_through("acme")
     [facts] = await large.stale_days("acme", limit=200)
     assert (facts.day, facts.known) == (LONG_AGO.date(), 2)
     *_, touched, facts_plan = plans
@@ -110,7 +111,9 @@ async def test_trouble_is_found_without_reading_what_is_verified(
 
 
 async def test_days_that_are_due_are_counted_by_an_index(large: Ledger, plans: list[str]) -> None:
-    due = await large.due_days("acme", before=LONG_AGO.date(), proved_before=NOW, troubled_before=NOW)
+    due = await large.due_days(
+        "acme", first=FIRST.date(), before=LONG_AGO.date(), proved_before=NOW, troubled_before=NOW
+    )
     assert (len(due), {one.expected for one in due}) == (400, {99, 100})
     [plan] = plans
     assert "Seq Scan on recordings" not in plan

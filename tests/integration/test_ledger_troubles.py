@@ -175,6 +175,7 @@ async def test_what_was_known_can_only_grow(engine: AsyncEngine, ledger: Ledger,
     await plant(engine, "1", State.FAILED)
     await listed(ledger, recording("2"))
     await settle(ledger)
+    await ledger.look_through("acme")
     await ledger.write_days([judge_day(one) for one in await ledger.stale_days("acme", limit=9)], mark())
     everything = f"select to_json(t)::text from {table} t order by id"
     undisturbed = await query(engine, everything)

@@ -215,6 +215,7 @@ async def test_the_catalogue_works_on_this_server(empty: AsyncEngine) -> None:
     await ledger.record_gap("acme", GapKind.UNLISTED, window, mark(), fingerprint="x", claimed=1)
     await ledger.accept_slice("acme", window, proof(run="run-2"), Learnt(1))
     await ledger.settle_gaps("acme", mark())
+    await ledger.look_through("acme")
     while days := await ledger.stale_days("acme", limit=50):
         await ledger.write_days([judge_day(one) for one in days], mark())
     assert await query(empty, "select count(*), count(distinct day) from ledger") == [(61, 61)]

@@ -67,7 +67,7 @@ async def test_a_day_is_listed_once_more_when_its_lookback_is_over(strict_world:
     here.clock.move(minutes=15)
     await here.sync()
     here.simulator.remove(1)
-    here.simulator.put(replace(calls(1)[0], id=9_001, start=NOON - timedelta(hours=20)))
+    here.simulator.put(replace(calls(1)[0], id=9_001, start=NOON - timedelta(hours=26)))
     here.clock.move(minutes=15)
     await here.sync()
     assert "9001" not in await here.states()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from archiver.simulator import Behaviour, Endless, Numbers, PageZero, Totals, ordinary
+from archiver.simulator import Account, Behaviour, Endless, Numbers, PageZero, Totals, ordinary
 from tests.support.simulator import Caller, StartSimulator, holding, recording
 
 FIVE = holding(*(recording(number, minutes=number) for number in range(1, 6)))
@@ -115,6 +115,15 @@ async def test_totals_zero_absent_and_wrong(simulator: StartSimulator, http: htt
     sim.behaviour = Behaviour(totals_off_by=7)
     wrong = (await ask.page()).json()
     assert (wrong["total_items"], wrong["total_pages"]) == (12, 2)
+
+
+async def test_a_hidden_recording_is_counted_and_not_shown(simulator: StartSimulator, http: httpx.AsyncClient) -> None:
+    first, *rest = FIVE.recordings
+    ask = Caller(http, await simulator(Account(recordings=(replace(first, hidden=True), *rest))))
+    page = (await ask.page()).json()
+    assert page["total_items"] == 5
+    assert first.id not in [item["id"] for item in page["_embedded"]["recordings"]]
+    assert len(page["_embedded"]["recordings"]) == 4
 
 
 async def test_totals_of_the_page_alone(simulator: StartSimulator, http: httpx.AsyncClient) -> None:

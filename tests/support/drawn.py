@@ -25,13 +25,14 @@ def histories(
     longest: timedelta = LOOKBACK,
     deletions: bool = False,
     outages: bool = False,
+    hidden: bool = False,
     told: Sequence[Told] = (Told.TRUE,),
 ) -> History:
     """Any history. `longest`: delay of a publication after the call's start."""
     clock = Clock(START + draw(st.sampled_from([HOUR, DAY, 4 * DAY])))
     source = ModelSource(
         clock=clock,
-        calls=draw(calls(longest, deletions=deletions)),
+        calls=draw(calls(longest, deletions=deletions, hidden=hidden)),
         base=draw(st.sampled_from([0, 1])),
         zero=draw(st.sampled_from(Zero)),
         cap=draw(st.sampled_from([1, 2, 100])),
@@ -49,19 +50,23 @@ def histories(
 
 
 @st.composite
-def calls(draw: st.DrawFn, longest: timedelta, *, deletions: bool) -> list[Call]:
+def calls(draw: st.DrawFn, longest: timedelta, *, deletions: bool, hidden: bool) -> list[Call]:
     """Draw up to 16 calls, many in the same second."""
     crowded = draw(st.lists(st.integers(0, SPAN), min_size=1, max_size=3))
     starts = st.sampled_from(crowded) | st.integers(0, SPAN)
     delays = st.just(timedelta(0)) | st.integers(0, int(longest / MINUTE)).map(lambda minutes: minutes * MINUTE)
     lives = st.none() | st.integers(0, SPAN).map(lambda minutes: minutes * MINUTE) if deletions else st.none()
     count = draw(st.integers(0, 16))
-    drawn = draw(st.lists(st.tuples(starts, delays, lives), min_size=count, max_size=count))
-    return [_call(number, START + minutes * MINUTE, late, life) for number, (minutes, late, life) in enumerate(drawn)]
+    unseen = st.integers(0, 5).map(lambda dice: dice == 5) if hidden else st.just(False)
+    drawn = draw(st.lists(st.tuples(starts, delays, lives, unseen), min_size=count, max_size=count))
+    return [
+        _call(number, START + minutes * MINUTE, late, life, hidden=unseen)
+        for number, (minutes, late, life, unseen) in enumerate(drawn)
+    ]
 
 
-def _call(number: int, start: datetime, late: timedelta, life: timedelta | None) -> Call:
-    return Call(number, start, start + late, None if life is None else start + late + life)
+def _call(number: int, start: datetime, late: timedelta, life: timedelta | None, *, hidden: bool) -> Call:
+    return Call(number, start, start + late, None if life is None else start + late + life, hidden)
 
 
 @st.composite

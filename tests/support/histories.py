@@ -15,7 +15,7 @@ from archiver.core.report import PassReport
 from archiver.errors import StopStage, Throttled
 from archiver.stages.context import Context
 from archiver.stages.discover import Discover
-from archiver.stages.ports import Ledger
+from archiver.stages.ports import Ledger, Recorded
 from archiver.stages.reading import Reader
 from archiver.stages.recounting import Recount
 from tests.support.model_ledger import ModelLedger
@@ -60,10 +60,10 @@ class Ledgers:
     async def open_account(self, account: str, start_from: datetime) -> Progress:
         return await self._write(lambda one: one.open_account(account, start_from))
 
-    async def begin_anew(self, account: str) -> None:
-        await self._write(lambda one: one.begin_anew(account))
+    async def begin_anew(self, account: str, now: datetime) -> None:
+        await self._write(lambda one: one.begin_anew(account, now))
 
-    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> Recorded:
         return await self._write(lambda one: one.record_page(account, items, mark))
 
     async def record_malformed(
@@ -78,8 +78,10 @@ class Ledgers:
             lambda one: one.record_gap(account, kind, window, mark, fingerprint=fingerprint, claimed=claimed)
         )
 
-    async def accept_slice(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
-        await self._write(lambda one: one.accept_slice(account, window, proof, learnt))
+    async def accept_slice(
+        self, account: str, window: Slice, proof: Proof, learnt: Learnt, *, moves: bool = True
+    ) -> None:
+        await self._write(lambda one: one.accept_slice(account, window, proof, learnt, moves=moves))
 
     async def conclude(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
         await self._write(lambda one: one.conclude(account, window, proof, learnt))
@@ -87,23 +89,29 @@ class Ledgers:
     async def expected(self, account: str, window: Slice) -> Mapping[date, Expected]:
         return await self._ask(lambda one: one.expected(account, window))
 
-    async def unlisted(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
-        return await self._ask(lambda one: one.unlisted(account, window, listed, before=before))
+    async def claims(self, account: str, window: Slice, *, limit: int) -> list[Slice]:
+        return await self._ask(lambda one: one.claims(account, window, limit=limit))
+
+    async def lost(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
+        return await self._ask(lambda one: one.lost(account, window, listed, before=before))
 
     async def mark_absent(self, account: str, recording_ids: Sequence[str], mark: Mark) -> None:
         await self._write(lambda one: one.mark_absent(account, recording_ids, mark))
 
     async def due_days(
-        self, account: str, *, before: date, proved_before: datetime, troubled_before: datetime
+        self, account: str, *, first: date, before: date, proved_before: datetime, troubled_before: datetime
     ) -> list[DueDay]:
         return await self._ask(
             lambda one: one.due_days(
-                account, before=before, proved_before=proved_before, troubled_before=troubled_before
+                account, first=first, before=before, proved_before=proved_before, troubled_before=troubled_before
             )
         )
 
     async def settle_gaps(self, account: str, mark: Mark) -> None:
         await self._write(lambda one: one.settle_gaps(account, mark))
+
+    async def look_through(self, account: str) -> None:
+        await self._write(lambda one: one.look_through(account))
 
     async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
         return await self._ask(lambda one: one.stale_days(account, limit=limit))
@@ -199,7 +207,7 @@ class History:
 
     def there(self) -> set[str]:
         """What the source lists now."""
-        return {one.id for one in self.source.listed()}
+        return {one.id for one in self.source.listed() if not one.hidden}
 
     def shown(self) -> set[str]:
         """What any answered page has shown."""

@@ -12,6 +12,7 @@ from archiver.core.gaps import GapKind, Standing
 from archiver.core.model import Learnt, Malformed, Mark, Progress, Recording, Slice, whole_day
 from archiver.core.recount import DueDay, Expected, Lost
 from archiver.core.window import SECOND
+from archiver.stages.ports import Recorded
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Row:
 class Day:
     """What the ledger holds of a day."""
 
-    checked_at: datetime
+    checked_at: datetime | None
     proved_at: datetime | None
     settled_at: datetime | None
     doubt: str | None
@@ -42,6 +43,7 @@ class Gap:
     window: Slice
     claimed: int
     seen_run: str
+    seen_at: datetime
     explained: bool = False
 
 
@@ -66,17 +68,20 @@ class ModelLedger:
             self.listed_from = start_from
         return Progress(self.watermark, self.learnt)
 
-    async def begin_anew(self, account: str) -> None:
-        """Forget the watermark."""
+    async def begin_anew(self, account: str, now: datetime) -> None:
+        """Forget the watermark, and proofs to come."""
         self.watermark = None
+        for day, kept in self.days.items():
+            if kept.checked_at is not None and kept.checked_at > now:
+                self.days[day] = Day(None, None, None, kept.doubt, None)
 
-    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> int:
+    async def record_page(self, account: str, items: Sequence[Recording], mark: Mark) -> Recorded:
         """Commit a page; what was absent is back."""
         new = [item for item in items if item.id not in self.rows]
         self.rows.update((item.id, Row(item.start, mark.at)) for item in new)
         for item in items:
             self.rows[item.id].absent = False
-        return len(new)
+        return Recorded(len(new))
 
     async def record_malformed(
         self, account: str, items: Sequence[Malformed], window: Slice, mark: Mark, *, counted: bool
@@ -88,12 +93,18 @@ class ModelLedger:
         self, account: str, kind: GapKind, window: Slice, mark: Mark, *, fingerprint: str, claimed: int
     ) -> Standing:
         """Open a gap, or see it again where it was opened; more than was explained reopens it."""
+        inside = [gap for name, gap in self.gaps.items() if name != fingerprint and gap.kind is kind is GapKind.UNLISTED
+                  and window.covers(gap.window)]  # fmt: skip
+        if inside and sum(gap.claimed for gap in inside) == claimed:
+            for gap in inside:
+                gap.seen_run, gap.seen_at = mark.run, mark.at
+            return Standing.EXPLAINED if all(gap.explained for gap in inside) else Standing.SEEN
         known = self.gaps.get(fingerprint)
         if known is None:
-            self.gaps[fingerprint] = Gap(kind, window, claimed, mark.run)
+            self.gaps[fingerprint] = Gap(kind, window, claimed, mark.run, mark.at)
             return Standing.NEW
         known.explained = known.explained and claimed <= known.claimed
-        known.claimed, known.seen_run = claimed, mark.run
+        known.claimed, known.seen_run, known.seen_at = claimed, mark.run, mark.at
         return Standing.EXPLAINED if known.explained else Standing.SEEN
 
     def explain_all(self) -> None:
@@ -101,9 +112,13 @@ class ModelLedger:
         for gap in self.gaps.values():
             gap.explained = True
 
-    async def accept_slice(self, account: str, window: Slice, proof: Proof, learnt: Learnt) -> None:
+    async def accept_slice(
+        self, account: str, window: Slice, proof: Proof, learnt: Learnt, *, moves: bool = True
+    ) -> None:
         """Move the watermark over a slice that joins what was listed, and keep the proof."""
-        if self.watermark is None or self.watermark >= window.since - SECOND:
+        if not moves:
+            pass
+        elif self.watermark is None or self.watermark >= window.since - SECOND:
             self.watermark = max(self.watermark or window.until, window.until)
         self._prove(window, proof, learnt, whole=False)
 
@@ -125,7 +140,9 @@ class ModelLedger:
         doubt = doubts[0].reason if doubts else None
         begin = span.since if proof.start_from is None else max(span.since, proof.start_from)
         fresh = whole or window.since <= begin or before is None
-        late = proof.listed and proof.settled_before is not None and day < proof.settled_before
+        part = Slice(max(begin, window.since), min(span.until, window.until))
+        listed = any(one.covers(part) for one in proof.listed)
+        late = listed and proof.settled_before is not None and day < proof.settled_before
         settled = proof.at if late and (whole or window.since <= begin) else None
         # a piece without usable totals leaves none for the day
         blank = not fresh and before is not None and before.doubt is not None and before.said is None
@@ -151,7 +168,8 @@ class ModelLedger:
             if gap.seen_run == proof.run or not window.covers(gap.window):
                 continue
             doubted = any(_overlap(one.window, gap.window) for one in proof.doubts)
-            if (not doubted and (gap.kind is GapKind.SHRUNKEN or proof.listed)) or (
+            listed = any(one.covers(gap.window) for one in proof.listed)
+            if (not doubted and (gap.kind is GapKind.SHRUNKEN or listed)) or (
                 gap.kind is GapKind.UNLISTED and self._narrowed(gap, proof.run)
             ):
                 yield fingerprint
@@ -173,7 +191,13 @@ class ModelLedger:
         held = self.rows.items()
         return {id_: row for id_, row in held if not row.absent and window.since <= row.start <= window.until}
 
-    async def unlisted(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
+    async def claims(self, account: str, window: Slice, *, limit: int) -> list[Slice]:
+        """Find the places of what is claimed."""
+        inside = [gap for gap in self.gaps.values() if gap.kind is GapKind.UNLISTED and window.covers(gap.window)]
+        inside.sort(key=lambda gap: (gap.seen_at, gap.window.since))
+        return list(dict.fromkeys(gap.window for gap in inside))[:limit]
+
+    async def lost(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
         """Find what a proved listing lacks."""
         lost = [
             Lost(id_, row.start)
@@ -186,25 +210,37 @@ class ModelLedger:
         """Expect these no more."""
         for id_ in recording_ids:
             self.rows[id_].absent = True
+            for name, gap in list(self.gaps.items()):
+                place = gap.window
+                if (
+                    gap.kind is GapKind.SHRUNKEN
+                    and gap.explained
+                    and place.since <= self.rows[id_].start <= place.until
+                ):
+                    del self.gaps[name]
 
     async def due_days(
-        self, account: str, *, before: date, proved_before: datetime, troubled_before: datetime
+        self, account: str, *, first: date, before: date, proved_before: datetime, troubled_before: datetime
     ) -> list[DueDay]:
         """Find days to ask about again."""
         found = []
         for day, kept in sorted(self.days.items()):
             gaps = [gap for gap in self.gaps.values() if _overlap(gap.window, whole_day(day))]
-            trouble = kept.doubt is not None or bool(gaps)
-            due = kept.checked_at <= proved_before or (trouble and kept.checked_at <= troubled_before)
-            unsettled = kept.settled_at is None
-            if day < before and (unsettled or due):
+            trouble = kept.doubt is not None or not all(gap.explained for gap in gaps)
+            checked, unsettled = kept.checked_at, kept.settled_at is None
+            due = checked is None or checked <= proved_before or (trouble and checked <= troubled_before)
+            if first <= day < before and (unsettled or due):
                 list_it = unsettled or any(gap.kind is GapKind.UNLISTED for gap in gaps)
                 items = self._items(day)
-                found.append(DueDay(day=day, expected=items, checked_at=kept.checked_at, list_it=list_it))
+                fresh = unsettled and checked is not None
+                found.append(DueDay(day=day, expected=items, checked_at=checked, list_it=list_it, fresh=fresh))
         return found
 
     async def settle_gaps(self, account: str, mark: Mark) -> None:
         """No transfer, no trouble."""
+
+    async def look_through(self, account: str) -> None:
+        """The model has no history."""
 
     async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
         """The model writes no lines."""

@@ -47,6 +47,7 @@ class Call:
     start: datetime
     published: datetime
     deleted: datetime | None = None
+    hidden: bool = False  # counted, and never listed
 
     @property
     def id(self) -> str:
@@ -120,6 +121,7 @@ class ModelSource:
         size, index = min(page_size, self.cap), max(page - self.base, 0)
         blank = page < self.base and self.zero is Zero.EMPTY
         items = [] if blank else matching[index * size : (index + 1) * size]
+        items = [one for one in items if not one.hidden]
         self.answers.append(frozenset(one.id for one in items))
         return Page(
             recordings=tuple(recording(one.id, account=self.account, start=one.start) for one in items),

@@ -14,19 +14,20 @@ from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.ledger import Ledger
 from archiver.core.coverage import Doubt, Proof
-from archiver.core.model import Entry, Mark, Recording, State
+from archiver.core.model import Entry, Mark, Recording, Slice, State
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 START = datetime(2024, 3, 1, 9, tzinfo=UTC)
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 SHA256 = "ab" * 32
+GONE = (State.PURGED, State.EXPIRED)
 HELD = (State.TRANSFERRING, State.PURGING)
 
 _INSERT = """
 insert into recordings (account, recording_id, state, call_start, extensions, rule_ids, raw, listed_at, key, sha256,
     size, stored_at, verified_at, purged_at, next_attempt_at, claimed_by)
 values (:account, :id, :state, :start, '{}', '{}', '{}', :now, 'acme/' || :id || '.mp3', :sha256,
-    100, :now, :now, :now, :now, :claimed_by)
+    100, :now, :now, :purged_at, :now, :claimed_by)
 """
 
 
@@ -67,12 +68,17 @@ async def open_account(record: Catalogue | Ledger, account: str = "acme") -> Non
 async def listed(record: Catalogue | Ledger, *items: Recording, account: str = "acme", at: datetime = NOW) -> int:
     """Open the account and record a page of it. Returns how many were new."""
     await open_account(record, account)
-    return await Ledger(record.engine).record_page(account, items, mark("listed", at=at))
+    return (await Ledger(record.engine).record_page(account, items, mark("listed", at=at))).new
 
 
-def proof(*doubts: Doubt, at: datetime = NOW, run: str = "run-1", listed: bool = True) -> Proof:
-    """What came of reading a slice; settled as long as it lies before the present day."""
-    return Proof(run=run, at=at, listed=listed, doubts=doubts, settled_before=at.date())
+EVER = Slice(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+
+def proof(
+    *doubts: Doubt, at: datetime = NOW, run: str = "run-1", listed: bool = True, where: tuple[Slice, ...] = (EVER,)
+) -> Proof:
+    """What came of reading a slice, or of counting it; settled as long as it lies before the present day."""
+    return Proof(run=run, at=at, listed=where if listed else (), doubts=doubts, settled_before=at.date())
 
 
 async def plant(engine: AsyncEngine, recording_id: str, state: State, *, account: str = "acme") -> None:
@@ -85,6 +91,7 @@ async def plant(engine: AsyncEngine, recording_id: str, state: State, *, account
         "now": NOW,
         "sha256": SHA256,
         "claimed_by": "run-1" if state in HELD else None,
+        "purged_at": NOW if state in GONE else None,
     }
     await execute(engine, "insert into accounts (account) values (:account) on conflict do nothing", account=account)
     await execute(engine, _INSERT, **values)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from archiver.core.gaps import GapKind
 from archiver.core.model import midnight
 from archiver.core.recount import LEAST_EXPECTED, WIDEST_DAYS, edge
 from archiver.core.window import FEW_READS, MOST_READS
@@ -20,6 +21,7 @@ from tests.support.histories import DAY, HOUR, START, History
 from tests.support.model_source import Call, ModelSource, Outage, Told
 from tests.support.simulator import Clock
 
+NARROW = 3600  # seconds: as far as the readings that are allowed for a slice lead at the least
 QUARTER = timedelta(minutes=15)
 
 pytestmark = pytest.mark.usefixtures("no_logs")  # thousands of passes would log for longer than they work
@@ -45,6 +47,18 @@ def test_nothing_that_is_published_within_the_lookback_is_missed(history: Histor
     assert history.there() <= set(history.model.rows)
     assert history.shown() <= set(history.model.rows)
     assert history.expects() == history.there()
+
+
+@tried(200)
+@given(histories(deletions=True, hidden=True))
+def test_what_is_claimed_and_never_listed_stands_on_the_gap_list(history: History) -> None:
+    """Near its call, as often as it is claimed; and all that is listed is known, or stands there too."""
+    play(history)
+    missed = [one for one in history.source.listed() if one.id not in history.model.rows]
+    assert all(history.in_a_gap(one.start) for one in missed)
+    unlisted = [gap for gap in history.model.gaps.values() if gap.kind is GapKind.UNLISTED]
+    assert sum(gap.claimed for gap in unlisted) == len(missed)
+    assert all(gap.window.seconds <= NARROW for gap in unlisted)
 
 
 @tried(300)

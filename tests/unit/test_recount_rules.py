@@ -14,6 +14,7 @@ from archiver.core.recount import (
     LEAST_EXPECTED,
     WIDEST_DAYS,
     DueDay,
+    Expected,
     Step,
     affordable,
     allowance,
@@ -29,9 +30,9 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 WIDE, SECOND = Slice(START, START + timedelta(days=3)), Slice(START, START)
 
 
-def page(total: int | None, *, items: int = 0, junk: int = 0) -> Page:
+def page(total: int | None, *, items: int = 0, junk: int = 0, start: datetime = START) -> Page:
     return Page(
-        recordings=tuple(recording(str(number)) for number in range(items)),
+        recordings=tuple(recording(str(number), start=start) for number in range(items)),
         malformed=tuple(Malformed(reason="x", raw=number) for number in range(junk)),
         number=1,
         size=1,
@@ -53,8 +54,25 @@ def test_a_total_means_something_unless_it_is_absent_or_zero_beside_items(
 @given(total=st.none() | st.integers(0, 10**6), expected=st.integers(0, 10**6), size=st.integers(1, 1000))
 def test_only_an_equal_total_agrees_and_one_second_is_never_halved(total: int | None, expected: int, size: int) -> None:
     answer = page(total, items=min(total or 0, 1))
-    assert (step(answer, expected, WIDE, size) is Step.AGREED) == (total == expected)
-    assert step(answer, expected, SECOND, size) is not Step.HALVE
+    assert (step(answer, known(expected), WIDE, size) is Step.AGREED) == (total == expected)
+    assert step(answer, known(expected), SECOND, size) is not Step.HALVE
+
+
+def known(expected: int) -> dict[date, Expected]:
+    """So many recordings, all on the first day."""
+    return {START.date(): Expected(expected, 0)} if expected else {}
+
+
+def test_a_total_that_agrees_does_not_agree_where_the_last_item_lies_on_another_day() -> None:
+    """One came on the empty day behind, and one was deleted on the busy one."""
+    later = START + timedelta(days=1)
+    assert step(page(500, items=1), known(500), WIDE, 100) is Step.AGREED
+    assert step(page(500, items=1, start=later), known(500), WIDE, 100) is Step.HALVE
+    assert step(page(500), known(500), WIDE, 100) is Step.HALVE
+    both = {**known(499), later.date(): Expected(1, 0)}
+    assert step(page(500, items=1, start=later), both, WIDE, 100) is Step.AGREED
+    claimed = {START.date(): Expected(499, 1)}  # the last one may be what cannot be listed
+    assert step(page(500), claimed, WIDE, 100) is Step.AGREED
 
 
 @pytest.mark.parametrize(
@@ -68,7 +86,7 @@ def test_only_an_equal_total_agrees_and_one_second_is_never_halved(total: int | 
     ],
 )
 def test_what_differs_is_halved_until_little_is_left(total: int | None, expected: int, chosen: Step) -> None:
-    assert step(page(total, items=1), expected, WIDE, 100) is chosen
+    assert step(page(total, items=1), known(expected), WIDE, 100) is chosen
 
 
 @given(expected=st.integers(0, 1000), lost=st.integers(0, 1000))
@@ -99,6 +117,7 @@ def due_days(draw: st.DrawFn) -> list[DueDay]:
             expected=draw(st.sampled_from([0, 0, 1, 9, 10, 11, 500])),
             checked_at=draw(moments),
             list_it=draw(st.booleans()),
+            fresh=draw(st.booleans()),
         )
         for number in sorted(chosen)
     ]
@@ -115,6 +134,9 @@ def test_every_due_day_is_in_one_errand_and_an_errand_is_a_run_of_days(due: list
         assert errand.expected == sum(day.expected for day in members)
         assert errand.list_it or not any(day.list_it for day in members)
         assert errand.list_it == (errand.expected < page_size or any(day.list_it for day in members))
+        assert errand.fresh == any(day.fresh for day in members)
+        busy = [day.expected for day in members if day.expected]
+        assert errand.list_it or busy == [members[0].expected]  # a count shows only that nothing lies behind
         assert errand.cost == (errand.expected // page_size + 1 if errand.list_it else 1)
 
 
@@ -131,16 +153,19 @@ def test_a_year_costs_no_more_requests_than_it_has_days_with_calls(calls: list[i
 
 
 @given(due=due_days(), allowed=st.integers(1, 300))
-def test_what_was_asked_about_longest_ago_comes_first_within_the_allowance(due: list[DueDay], allowed: int) -> None:
+def test_what_left_the_lookback_and_then_what_was_asked_longest_ago_comes_first_within_the_allowance(
+    due: list[DueDay], allowed: int
+) -> None:
     wanted = errands(due, 10)
     chosen = affordable(wanted, allowed)
     assert set(chosen) <= set(wanted)
     assert sum(errand.cost for errand in chosen) <= allowed or len(chosen) == 1
     assert bool(chosen) == bool(wanted)
-    never = [errand for errand in wanted if errand.checked_at is None]
-    assert not never or chosen[0].checked_at is None
-    dated = [errand.checked_at for errand in chosen if errand.checked_at is not None]
-    assert dated == sorted(dated)
+    assert [errand.fresh for errand in chosen] == sorted((errand.fresh for errand in chosen), reverse=True)
+    for fresh in (True, False):
+        moments = [errand.checked_at for errand in chosen if errand.fresh is fresh]
+        assert moments == sorted(moments, key=lambda moment: (moment is not None, moment))
+    assert not chosen or chosen[0].fresh or not any(errand.fresh for errand in wanted)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from archiver.core.model import Malformed, Page, Slice
+from archiver.core.model import Learnt, Malformed, Page, Slice
 from archiver.core.window import MOST_PAGES, Belief, Walk, fingerprint, judge, next_page
 from tests.support.rows import recording
 
@@ -71,7 +71,7 @@ def test_everything_is_found_whatever_the_numbers_of_pages_and_their_size(base: 
         for known in (None, base):
             walk = walked(answer, page_size=page_size, base=known)
             assert len(walk.seen) == count, (count, cap, page_size, known)
-            assert walk.learned_base() in {known, base}
+            assert walk.learned(Learnt()).page_base in {known, base}
             belief = judge(walk, HOUR, 64).belief
             assert belief is (Belief.PROVED if told else Belief.UNPROVEN)
             assert len(walk.asked) == len(set(walk.asked)) <= count // min(cap, page_size) + 3
@@ -143,7 +143,7 @@ def test_a_total_of_zero_beside_items_is_no_total() -> None:
 def test_an_empty_slice_that_the_source_calls_empty_is_proved() -> None:
     walk = walked(lambda _: page([], total=0), page_size=10, base=1)
     assert judge(walk, HOUR, 64).belief is Belief.PROVED
-    assert walk.learned_base() == 1
+    assert walk.learned(Learnt(1, 5)) == Learnt(1, 5)
 
 
 def test_nothing_listed_of_what_the_source_claims_is_a_gap() -> None:
@@ -186,6 +186,19 @@ def test_unreadable_items_count_once_each() -> None:
 @given(st.dictionaries(st.text(), st.none() | st.floats() | st.text(st.characters()) | st.lists(st.integers())))
 def test_a_fingerprint_knows_a_value_whatever_its_order(value: dict[str, object]) -> None:
     turned = dict(reversed(list(value.items())))
-    assert fingerprint(turned) == fingerprint(value)
-    assert len(fingerprint(value)) == 64
-    assert fingerprint([value]) != fingerprint(value)
+    assert of(turned) == of(value)
+    assert len(of(value)) == 64
+    assert of([value]) != of(value)
+
+
+def of(raw: object, name: str | None = None) -> str:
+    return fingerprint(Malformed(reason="x", raw=raw, id=name))
+
+
+def test_an_item_is_known_again_by_its_id_and_start_and_else_by_all_but_its_addresses() -> None:
+    item = {"id": 7, "start": "soon", "cnam": "A", "download_url": "https://a.example/?sig=1"}
+    assert of(item, "7") == of(item | {"cnam": "B", "download_url": "https://a.example/?sig=2"}, "7")
+    assert of(item, "7") != of(item | {"start": "later"}, "7")
+    nameless = {"cnam": "A", "_links": {"self": "x"}}
+    assert of(nameless) == of({"cnam": "A", "_links": {"self": "y"}, "download_url": "z"})
+    assert of(nameless) != of({"cnam": "B", "_links": {"self": "x"}})
