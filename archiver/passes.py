@@ -21,7 +21,7 @@ from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, Slice, State
 from archiver.core.plan import Draft, Plan, PlanItem
 from archiver.core.policy import Mode
-from archiver.core.recount import DueDay, allowance, edge, errands
+from archiver.core.recount import allowance
 from archiver.core.report import PassReport, exit_code
 from archiver.core.retention import may_be_due
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
@@ -73,7 +73,7 @@ class Pass:
             for name, days in asked.items():
                 context = self._context(name)
                 with structlog.contextvars.bound_contextvars(account=name):
-                    await self._stage(context, "discover", partial(_again, self._discover(context), days))
+                    await self._stage(context, "discover", partial(self._discover(context).again, days))
             await self._keep_ledger()
             return conclude(await self.app.reads.count_gaps())
 
@@ -282,20 +282,3 @@ class Pass:
             policies=app.policies,
             concurrency=app.settings.sync.concurrency,
         )
-
-
-async def _again(discover: Discover, asked: Slice) -> None:
-    context, start = discover.context, discover.start_from
-    progress = await discover.ledger.open_account(context.account, start)
-    discover.reader.learnt, known_up_to = progress.learnt, max(progress.watermark or start, start)
-    known = await discover.ledger.expected(context.account, asked)
-    days = [day for day in asked.days() if progress.watermark and start.date() <= day <= known_up_to.date()]
-    counts = {day: known[day].items if day in known else 0 for day in days}
-    due = [DueDay(day=day, expected=count, checked_at=None, list_it=True) for day, count in counts.items()]
-    for errand in errands(due, discover.reader.fits):
-        whole, settled = errand.window(start), edge(start, known_up_to, discover.lookback).date()
-        window = Slice(whole.since, min(whole.until, known_up_to))
-        await discover.recount.ask(window, settled_before=settled, list_it=True)
-        if context.stopping():
-            return
-        context.report.recounted += len(errand.days)

@@ -12,6 +12,7 @@ from archiver.core import window as rules
 from archiver.core.clocks import cautious, latest
 from archiver.core.coverage import Proof
 from archiver.core.model import Slice
+from archiver.core.recount import DueDay
 from archiver.stages.clock import watch
 from archiver.stages.context import Context
 from archiver.stages.ports import Ledger, RecordingSource
@@ -53,6 +54,23 @@ class Discover:
         await self._list_ahead(self._known_up_to(watermark), believed=believed)
         if watermark is not None:
             await self._older(self._edge(watermark).date())
+
+    async def again(self, asked: Slice) -> None:
+        """List days again, however they were proved, as far as they were listed before."""
+        account, start = self.context.account, self.start_from
+        progress = await self.ledger.open_account(account, start)
+        self.reader.learnt, known_up_to = progress.learnt, max(progress.watermark or start, start)
+        known = await self.ledger.expected(account, asked)
+        days = [day for day in asked.days() if progress.watermark and start.date() <= day <= known_up_to.date()]
+        counts = {day: known[day].items if day in known else 0 for day in days}
+        due = [DueDay(day=day, expected=count, checked_at=None, list_it=True) for day, count in counts.items()]
+        for errand in recounts.errands(due, self.reader.fits):
+            whole = errand.window(start)
+            window = Slice(whole.since, min(whole.until, known_up_to))
+            await self.recount.ask(window, settled_before=self._edge(known_up_to).date(), list_it=True)
+            if self.context.stopping():
+                return
+            self.context.report.recounted += len(errand.days)
 
     def _edge(self, watermark: datetime) -> datetime:
         return recounts.edge(self.start_from, watermark, self.lookback)

@@ -12,6 +12,7 @@ import structlog
 
 from archiver.core import recount as rules
 from archiver.core import window as slices
+from archiver.core.clocks import cautious
 from archiver.core.coverage import Doubt, Proof
 from archiver.core.gaps import GapKind, Standing
 from archiver.core.model import Slice, whole_day
@@ -139,10 +140,14 @@ class Recount:
         )
         if ahead is Ahead.NO:
             await self.ledger.conclude(context.account, window, proof, self.reader.learnt)
-        else:
-            moves = ahead is Ahead.MOVES and not doubted
-            await self.ledger.accept_slice(context.account, window, proof, self.reader.learnt, moves=moves)
+        elif (until := min(window.until, self._listed_until())) >= window.since:
+            past, moves = Slice(window.since, until), ahead is Ahead.MOVES and not doubted
+            await self.ledger.accept_slice(context.account, past, proof, self.reader.learnt, moves=moves)
         return not doubted
+
+    def _listed_until(self) -> datetime:
+        """Where our clock is ahead of the source's, nothing can have been listed beyond the latter."""
+        return cautious(self.context.clock(), self.reader.source.clock_ahead).replace(microsecond=0)
 
     async def _doubted(
         self, expected: Mapping[date, Expected], lost: list[Lost], now: datetime

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from archiver.adapters.ledger import Ledger
 from archiver.core.coverage import judge_day
 from archiver.core.model import Learnt, State, whole_day
-from tests.support.rows import NOW, START, execute, listed, mark, open_account, plant, proof, query, recording
+from tests.support.rows import GONE, NOW, START, execute, listed, mark, open_account, plant, proof, query, recording
 
 HOUR, WHOLE = timedelta(hours=1), whole_day(START.date())
-BUSY = (State.TRANSFERRING, State.STORED)
+BUSY = (State.DISCOVERED, State.TRANSFERRING, State.STORED)
 KINDS = {State.FAILED: "failed", State.QUARANTINED: "quarantined"}
 
 
@@ -28,7 +28,9 @@ async def stands(engine: AsyncEngine, state: State, problem: str | None = None, 
     """Put the recording somewhere else, past the lifecycle."""
     held = "run-1" if state in {State.TRANSFERRING, State.PURGING} else None
     values = {"state": str(state), "problem": problem, "absent": NOW if absent else None, "held": held}
+    values["purged"] = NOW if state in GONE else None
     changes = "state = cast(:state as recording_state), problem = :problem, absent_since = :absent, claimed_by = :held"
+    changes += ", purged_at = cast(:purged as timestamptz)"
     await execute(engine, f"update recordings set {changes}", **values)
 
 

@@ -21,7 +21,6 @@ from tests.support.histories import DAY, HOUR, START, History
 from tests.support.model_source import Call, ModelSource, Outage, Told
 from tests.support.simulator import Clock
 
-NARROW = 3600  # seconds: as far as the readings that are allowed for a slice lead at the least
 QUARTER = timedelta(minutes=15)
 
 pytestmark = pytest.mark.usefixtures("no_logs")  # thousands of passes would log for longer than they work
@@ -52,13 +51,14 @@ def test_nothing_that_is_published_within_the_lookback_is_missed(history: Histor
 @tried(200)
 @given(histories(deletions=True, hidden=True))
 def test_what_is_claimed_and_never_listed_stands_on_the_gap_list(history: History) -> None:
-    """Near its call, as often as it is claimed; and all that is listed is known, or stands there too."""
+    """On the day of its call, as often as it is claimed; and all that is listed is known, or stands there too."""
     play(history)
     missed = [one for one in history.source.listed() if one.id not in history.model.rows]
     assert all(history.in_a_gap(one.start) for one in missed)
     unlisted = [gap for gap in history.model.gaps.values() if gap.kind is GapKind.UNLISTED]
-    assert sum(gap.claimed for gap in unlisted) == len(missed)
-    assert all(gap.window.seconds <= NARROW for gap in unlisted)
+    assert sum(gap.claimed for gap in unlisted) >= len(missed)
+    assert bool(unlisted) == bool(missed)
+    assert all(gap.window.since.date() == gap.window.until.date() for gap in unlisted)
 
 
 @tried(300)
@@ -220,7 +220,7 @@ def test_a_pass_with_nothing_new_costs_at_most_two_requests(history: History) ->
 @tried(3)
 @given(st.lists(st.integers(0, 4), min_size=5, max_size=5).filter(any), st.sampled_from([2, 100]))
 def test_recounting_a_year_costs_at_most_one_request_for_each_day_with_calls(counts: list[int], cap: int) -> None:
-    """Or one for each 32 days, in a year with so few calls; and two that every pass costs."""
+    """Or one for each 32 days, in a year with so few calls; two that every pass costs; one where it begins without."""
     year = counts * 73
     starts = [START + day * DAY + number * HOUR for day, count in enumerate(year) for number in range(count)]
     clock = Clock(START + 365 * DAY)
@@ -241,4 +241,4 @@ def test_recounting_a_year_costs_at_most_one_request_for_each_day_with_calls(cou
             clock.now += history.every + HOUR
         return spent
 
-    assert asyncio.run(whole()) <= max(sum(map(bool, year)), -(-365 // WIDEST_DAYS)) + 2 + 1
+    assert asyncio.run(whole()) <= max(sum(map(bool, year)), -(-365 // WIDEST_DAYS)) + 2 + 1 + 1
