@@ -17,12 +17,13 @@ MOST_DUE = 400  # days looked at in one pass; the rest is due in the next
 KEPT_PROOF = timedelta(days=1)  # a proof that changes nothing is written down at most so often
 
 AT_SOURCE = "purged_at is null and state <> 'expired' and absent_since is null"
+CLAIMED = "claimed > 0 and kind <> 'shrunken'"
 #: Of day `d.day`: what the source should have. A gap of the listing counts on its first day.
 EXPECTED_OF_DAY = f"""
     select (select count(*) from recordings where account = :account and {AT_SOURCE}
             and call_start >= d.day::timestamp at time zone 'UTC'
             and call_start < (d.day + 1)::timestamp at time zone 'UTC') as at_source,
-        (select coalesce(sum(claimed), 0) from gaps where account = :account and closed_at is null and claimed > 0
+        (select coalesce(sum(claimed), 0) from gaps where account = :account and closed_at is null and {CLAIMED}
             and (since at time zone 'UTC')::date = d.day) as claimed
 """  # noqa: S608 - of constants
 
@@ -33,7 +34,7 @@ select day, sum(at_source)::int as at_source, sum(claimed)::int as claimed from 
     where account = :account and call_start between :since and :until and {AT_SOURCE} group by 1
     union all
     select (since at time zone 'UTC')::date, 0, sum(claimed) from gaps
-    where account = :account and closed_at is null and claimed > 0 and since >= :since and until <= :until group by 1
+    where account = :account and closed_at is null and {CLAIMED} and since >= :since and until <= :until group by 1
 ) as found group by day
 """)  # noqa: S608 - of constants
 

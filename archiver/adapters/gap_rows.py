@@ -12,8 +12,8 @@ from archiver.core.coverage import Proof
 from archiver.core.gaps import GapKind, Standing
 from archiver.core.model import Mark, Slice
 
-#: More of the source's total than when a person explained it is another gap: it is open again. An unreadable item stays
-#: the same one, whether the total counts it or not; it may be met in a narrower place than before.
+#: More that is claimed, or lost, than when a person explained it is another gap: it is open again. An unreadable item
+#: stays the same one, whether the total counts it or not; it may be met in a narrower place than before.
 MEET = text("""
 with known as (
     select id, reason, claimed, explanation, since, until from gaps
@@ -23,11 +23,11 @@ with known as (
     values (:account, :kind, :fingerprint, :reason, :since, :until, :claimed, :raw, :now, :now, :run)
     on conflict (account, fingerprint) where closed_at is null do update set
         reason = excluded.reason, claimed = excluded.claimed, seen_at = excluded.seen_at, seen_run = excluded.seen_run,
-        explanation = case when gaps.kind = 'unlisted' and excluded.claimed > gaps.claimed then null
+        explanation = case when gaps.kind <> 'malformed' and excluded.claimed > gaps.claimed then null
             else gaps.explanation end,
-        explained_by = case when gaps.kind = 'unlisted' and excluded.claimed > gaps.claimed then null
+        explained_by = case when gaps.kind <> 'malformed' and excluded.claimed > gaps.claimed then null
             else gaps.explained_by end,
-        explained_at = case when gaps.kind = 'unlisted' and excluded.claimed > gaps.claimed then null
+        explained_at = case when gaps.kind <> 'malformed' and excluded.claimed > gaps.claimed then null
             else gaps.explained_at end,
         since = case when gaps.since <= excluded.until and gaps.until >= excluded.since
             then greatest(gaps.since, excluded.since) else gaps.since end,

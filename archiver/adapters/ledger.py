@@ -42,8 +42,9 @@ with page as (
 ), returned as (
     -- what a proved listing lacked is there again
     update recordings set absent_since = null
-    where account = :account and recording_id = any(:ids) and absent_since is not null
-        and recording_id not in (select id from anew)
+    from page
+    where account = :account and recording_id = page.id and recordings.call_start = page.call_start
+        and absent_since is not null and recording_id not in (select id from anew)
     returning recording_id, state
 ), listed as (
     insert into recordings (account, state, listed_at, next_attempt_at, recording_id, call_start, call_end, duration_ms,

@@ -175,7 +175,7 @@ gaps = Table(
     Column("reason", Text, nullable=False),
     Column("since", moment, nullable=False),
     Column("until", moment, nullable=False),
-    Column("claimed", Integer, nullable=False, server_default=text("0"), comment="items of the source's total"),
+    Column("claimed", Integer, nullable=False, server_default=text("0"), comment="items that it stands for"),
     Column("raw", JSON),
     Column("opened_at", moment, nullable=False),
     Column("seen_at", moment, nullable=False),

@@ -55,7 +55,7 @@ class Gap:
 
 
 def missing(kind: GapKind, claimed: int) -> int:
-    """How many calls the archive lacks because of a gap. `claimed`: items of the source's total that it stands for."""
+    """How many calls the archive lacks because of a gap. `claimed`: recordings that it stands for."""
     if kind is GapKind.SHRUNKEN:  # the archive has them: it is the source that does not
         return 0
     return claimed if kind is GapKind.UNLISTED else 1

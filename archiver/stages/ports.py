@@ -185,7 +185,10 @@ class Ledger(Protocol):
     async def record_gap(
         self, account: str, kind: GapKind, window: Slice, mark: Mark, *, fingerprint: str, claimed: int
     ) -> Standing:
-        """Open a gap with the mark's reason, or say that it was seen again. More `claimed` than before reopens it."""
+        """Open a gap with the mark's reason, or say that it was seen again. More `claimed` reopens it.
+
+        `claimed`: how many recordings it stands for: that the source's total counts, or that a shrunken listing lacks.
+        """
         ...
 
     async def accept_slice(

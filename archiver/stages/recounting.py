@@ -160,11 +160,11 @@ class Recount:
         for day, count in sorted(Counter(one.start.date() for one in young).items()):
             there = expected[day].at_source if day in expected else count
             reason = f"the source lists {there - count} where the catalogue expects {there}"
-            if await self._shrunken(day, reason) is not Standing.EXPLAINED:
+            if await self._shrunken(day, reason, count) is not Standing.EXPLAINED:
                 doubted[day] = Doubt(whole_day(day), reason, lost=count)
         return doubted
 
-    async def _shrunken(self, day: date, reason: str) -> Standing:
+    async def _shrunken(self, day: date, reason: str, lost: int) -> Standing:
         whole = whole_day(day)
         standing = await self.ledger.record_gap(
             self.context.account,
@@ -172,7 +172,7 @@ class Recount:
             Slice(max(whole.since, self.start_from), whole.until),
             self.context.mark(reason),
             fingerprint=f"shrunken {day}",
-            claimed=0,
+            claimed=lost,
         )
         if standing is not Standing.EXPLAINED:
             log.error("listing_shrunken", day=str(day), reason=reason, gap=str(standing))

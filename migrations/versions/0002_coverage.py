@@ -144,7 +144,7 @@ def _grow_gaps() -> None:
     op.add_column(
         "gaps",
         sa.Column(
-            "claimed", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="items of the source's total"
+            "claimed", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="items that it stands for"
         ),
     )
     op.add_column(

@@ -161,7 +161,8 @@ class ModelLedger:
 
     def _items(self, day: date) -> int:
         there = sum(not row.absent and row.start.date() == day for row in self.rows.values())
-        return there + sum(gap.claimed for gap in self.gaps.values() if gap.window.since.date() == day)
+        unlisted = [gap for gap in self.gaps.values() if gap.kind is GapKind.UNLISTED]
+        return there + sum(gap.claimed for gap in unlisted if gap.window.since.date() == day)
 
     def _closed(self, window: Slice, proof: Proof) -> Iterator[str]:
         for fingerprint, gap in self.gaps.items():
@@ -183,7 +184,7 @@ class ModelLedger:
         there = Counter(row.start.date() for row in self._there(window).values())
         claims: Counter[date] = Counter()
         for gap in self.gaps.values():
-            if gap.claimed and window.covers(gap.window):
+            if gap.kind is GapKind.UNLISTED and window.covers(gap.window):
                 claims[gap.window.since.date()] += gap.claimed
         return {day: Expected(there[day], claims[day]) for day in there | claims}
 
