@@ -98,8 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=1000, help="recordings (compare)")
     parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, quiet)")
-    parser.add_argument(
-        "--rows", type=int, default=1_000_000, help="of the large catalogue; the small: a hundredth (quiet)"
-    )
+    parser.add_argument("--small", type=int, default=10_000, help="rows of the small catalogue (quiet)")
+    parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large catalogue (quiet)")
     given = parser.parse_args(arguments)
     {"compare": compare, "backlog": backlog, "quiet": nothing_new}.get(given.what, memory)(given)

@@ -196,6 +196,8 @@ GONE = Scenario(
     name="gone", account=Account(recordings=tuple(young(number) for number in range(1, 6))),
     before=(SYNC, gone_at_source(3)),
 )  # fmt: skip
+#: They are more than fit on a page, so they are counted.
+COUNTED = replace(GONE, name="counted", sync={"page_size": 2})
 #: All but one of them, at once: that is not believed.
 SHRUNKEN = replace(GONE, name="shrunken", before=(SYNC, gone_at_source(1, 2, 3, 4)))
 #: Everything at once, four at a time.
