@@ -16,24 +16,27 @@ from archiver.core.model import Mark, Slice
 #: stays the same one, whether the total counts it or not; it may be met in a narrower place than before.
 MEET = text("""
 with known as (
-    select id, reason, claimed, explanation, since, until from gaps
-    where account = :account and fingerprint = :fingerprint and closed_at is null
-), met as (
+    select id, reason, explanation, since, until, kind <> 'malformed' and claimed < :claimed as grew,
+        since <= :until ::timestamptz and until >= :since ::timestamptz as touches
+    from gaps where account = :account and fingerprint = :fingerprint and closed_at is null
+), seen as (
+    update gaps set reason = :reason, claimed = :claimed, seen_at = :now, seen_run = :run,
+        explanation = case when not grew then gaps.explanation end,
+        explained_by = case when not grew then gaps.explained_by end,
+        explained_at = case when not grew then gaps.explained_at end,
+        since = case when touches then greatest(gaps.since, :since) else gaps.since end,
+        until = case when touches then least(gaps.until, :until) else gaps.until end
+    from known where gaps.id = known.id returning gaps.id, gaps.explanation
+), opened as (
+    -- only where none is known: a number that was taken for nothing would look like a gap that was taken away
     insert into gaps (account, kind, fingerprint, reason, since, until, claimed, raw, opened_at, seen_at, seen_run)
-    values (:account, :kind, :fingerprint, :reason, :since, :until, :claimed, :raw, :now, :now, :run)
-    on conflict (account, fingerprint) where closed_at is null do update set
-        reason = excluded.reason, claimed = excluded.claimed, seen_at = excluded.seen_at, seen_run = excluded.seen_run,
-        explanation = case when gaps.kind <> 'malformed' and excluded.claimed > gaps.claimed then null
-            else gaps.explanation end,
-        explained_by = case when gaps.kind <> 'malformed' and excluded.claimed > gaps.claimed then null
-            else gaps.explained_by end,
-        explained_at = case when gaps.kind <> 'malformed' and excluded.claimed > gaps.claimed then null
-            else gaps.explained_at end,
-        since = case when gaps.since <= excluded.until and gaps.until >= excluded.since
-            then greatest(gaps.since, excluded.since) else gaps.since end,
-        until = case when gaps.since <= excluded.until and gaps.until >= excluded.since
-            then least(gaps.until, excluded.until) else gaps.until end
+    select :account, :kind, :fingerprint, :reason, :since, :until, :claimed, :raw, :now, :now, :run
+    where not exists (select from known)
+    on conflict (account, fingerprint) where closed_at is null
+        do update set seen_at = excluded.seen_at, seen_run = excluded.seen_run  -- another process was first
     returning id, explanation
+), met as (
+    select id, explanation from seen union all select id, explanation from opened
 ), turn as (
     select met.id, known.id is null as is_new, met.explanation,
         case when known.id is null then 'opened'
@@ -134,14 +137,22 @@ TROUBLE = """
 OPEN_TROUBLE = text(f"""
 with trouble as ({TROUBLE}), known as (
     select * from gaps where account = :account and closed_at is null and recording_id is not null
-), met as (
+), news as (
+    select trouble.*, known.id from trouble left join known using (fingerprint)
+    where known.id is null or known.kind <> trouble.kind or known.reason <> trouble.reason
+        or known.seen_run is distinct from :run
+), seen as (
+    update gaps set kind = news.kind, reason = news.reason, seen_at = :now, seen_run = :run
+    from news where gaps.id = news.id returning gaps.id, gaps.kind, gaps.reason, gaps.since
+), opened as (
     insert into gaps (account, kind, fingerprint, recording_id, reason, since, until, opened_at, seen_at, seen_run)
-    select :account, kind, fingerprint, recording_id, reason, call_start, call_start, :now, :now, :run from trouble
-    where not exists (select from known where known.fingerprint = trouble.fingerprint
-        and known.kind = trouble.kind and known.reason = trouble.reason and known.seen_run = :run)
+    select :account, kind, fingerprint, recording_id, reason, call_start, call_start, :now, :now, :run
+    from news where id is null
     on conflict (account, fingerprint) where closed_at is null do update
         set kind = excluded.kind, reason = excluded.reason, seen_at = excluded.seen_at, seen_run = excluded.seen_run
     returning id, kind, reason, since
+), met as (
+    select * from seen union all select * from opened
 ), marked as (
     update days set stale = true from met
     where days.account = :account and days.day = (met.since at time zone 'UTC')::date

@@ -46,18 +46,23 @@ def notes(report: PassReport) -> Iterator[str]:
     if report.endangered:
         yield f"[red]endangered[/]: {report.endangered} that the source deletes soon were not archived at first"
     if report.recounts_due:
-        yield f"{report.recounts_due} older days wait to be asked about again, as the quota allows"
+        yield f"{many(report.recounts_due, 'older day')} left to ask about again, as the quota allows"
     ahead = timedelta(seconds=report.clock_seconds or 0)
     if skewed(ahead):
         side = "ahead of" if ahead > timedelta(0) else "behind"
         yield f"[red]clocks differ[/]: the source's is {span(abs(ahead))} {side} this host's. Look at this host's first"
 
 
+def many(count: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _sentence(report: PassReport) -> str:
     """Say what was done; what did not happen goes unsaid."""
     late = f", {report.late} of them late" if report.late else ""
     parts = [
-        (report.recounted, f"{report.recounted} days asked about again"),
+        (report.recounted, f"{many(report.recounted, 'day')} asked about again"),
         (report.listed, f"{report.listed} listed ({report.new} new{late})"),
         (report.absent, f"{report.absent} no longer at the source"),
         (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
@@ -66,14 +71,14 @@ def _sentence(report: PassReport) -> str:
         (report.excluded, f"{report.excluded} excluded by policy"),
         (report.verified, f"{report.verified} verified"),
         (report.deleted, f"{report.deleted} deleted at the source"),
-        (report.malformed, f"{report.malformed} unreadable items"),
-        (report.unproven, f"{report.unproven} slices unproven"),
+        (report.malformed, many(report.malformed, "unreadable item")),
+        (report.unproven, f"{many(report.unproven, 'slice')} unproven"),
         (report.failures.total(), f"[red]{report.failures.total()} failed[/]"),
     ]
     nothing = "nothing could be done" if report.stopped else "nothing to do"
     done = [text for count, text in parts if count] or [nothing]
     spent = span(sum(report.seconds.values()))
-    return f"{', '.join(done)}  [dim]{report.requests} requests, {spent}[/]"
+    return f"{', '.join(done)}  [dim]{many(report.requests, 'request')}, {spent}[/]"
 
 
 def show_verified(account: str, report: PassReport) -> None:

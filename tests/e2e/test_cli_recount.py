@@ -36,7 +36,7 @@ def test_what_was_published_after_its_day_was_proved_is_found_at_once(desk: Make
     told = here.run(*again())
 
     assert told.code == 0
-    assert "1 days asked about again, 7 listed (1 new, 1 of them late)" in told.out
+    assert "1 day asked about again, 7 listed (1 new, 1 of them late)" in told.out
     assert "6 of 7 calls verified, 1 waiting" in told.out
     assert "1 not archived yet" in told.out
     assert here.states()["4711"] == "discovered"

@@ -84,6 +84,15 @@ async def test_a_gap_is_opened_once_seen_again_and_changed(engine: AsyncEngine, 
     assert await life(engine) == [("opened", "3 of 4", "run-0"), ("changed", "2 of 4", "run-2")]
 
 
+async def test_gaps_are_numbered_without_holes(engine: AsyncEngine, opened: Ledger) -> None:
+    """An auditor who misses a number would ask who has taken the gap away."""
+    for hours in range(3):
+        await meet(opened, hours=hours)
+        await meet_item(opened, counted=True, hours=hours)
+    await meet(opened, window=Slice(PLACE.until + SECOND, PLACE.until + HOUR), name="another")
+    assert await query(engine, "select id from gaps order by id") == [(1,), (2,), (3,)]
+
+
 async def test_an_explained_gap_stays_explained_until_more_is_missing(engine: AsyncEngine, opened: Ledger) -> None:
     await meet(opened, claimed=3)
     await explain(engine)

@@ -24,7 +24,7 @@ def test_of_a_pass_without_trouble_nothing_more_is_said() -> None:
     ("facts", "note"),
     [
         ({"endangered": 7}, "[red]endangered[/]: 7 that the source deletes soon were not archived at first"),
-        ({"recounts_due": 40}, "40 older days wait to be asked about again, as the quota allows"),
+        ({"recounts_due": 40}, "40 older days left to ask about again, as the quota allows"),
         ({"clock_seconds": 7200}, "[red]clocks differ[/]: the source's is 2h ahead of this host's."),
         ({"clock_seconds": -301}, "[red]clocks differ[/]: the source's is 5m behind this host's."),
     ],
