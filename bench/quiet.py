@@ -14,7 +14,6 @@ from bench.contest import Cost, Ring, require, ring
 from bench.neighbours import Load, StoreName
 
 YEARS = timedelta(days=3 * 365)  # over which they are spread, before the calls that the source has
-AT_SOURCE = 1_000  # calls of the last 30 days
 
 #: Archived and deleted at the source long ago; the days are there already, listed as empty.
 PLANT = """
@@ -43,9 +42,9 @@ def plant(url: str, load: Load, rows: int) -> None:
         opened.execute("vacuum analyze")
 
 
-def compare(*, store_name: StoreName, concurrency: int, rounds: int, sizes: tuple[int, int]) -> None:
+def compare(*, store_name: StoreName, concurrency: int, rounds: int, count: int, sizes: tuple[int, int]) -> None:
     """Print medians side by side."""
-    load = Load(count=AT_SOURCE, mean_size=1_000)
+    load = Load(count=count, mean_size=1_000)
     with ring(load, store_name=store_name, concurrency=concurrency, listed_before=YEARS) as arena:
         configurations = [_grown(arena, rows) for rows in sizes]
         costs: list[list[Cost]] = [[] for _ in sizes]

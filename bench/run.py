@@ -85,6 +85,7 @@ def nothing_new(given: argparse.Namespace) -> None:
         store_name=given.store,
         concurrency=given.concurrency,
         rounds=given.rounds,
+        count=given.count,
         sizes=(given.small, given.large),
     )
 
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog", "quiet"))
     parser.add_argument("--store", choices=get_args(StoreName), default="juicefs", help="local S3 server")
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--count", type=int, default=1000, help="recordings (compare)")
+    parser.add_argument("--count", type=int, default=1000, help="recordings at the source (compare, quiet)")
     parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, quiet)")
     parser.add_argument("--small", type=int, default=10_000, help="rows of the small catalogue (quiet)")

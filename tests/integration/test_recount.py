@@ -100,9 +100,9 @@ async def test_what_was_published_after_the_lookback_is_found_by_the_full_recoun
 
 
 async def test_recounting_a_year_costs_one_request_for_each_day_with_calls(strict_world: MakeWorld) -> None:
-    recordings = tuple(one for one in spread(3, days=364) if one.start.weekday() < 5)
+    recordings = tuple(one for one in spread(2, days=364) if one.start.weekday() < 5)
     here = await strict_world(
-        Account(recordings=recordings), sync={"page_size": 2, "recount_every": "7d", "concurrency": 16}
+        Account(recordings=recordings), sync={"page_size": 1, "recount_every": "7d", "concurrency": 16}
     )
     here.section("accounts")["start_from"] = (NOON - DAY * 366).isoformat()
     await here.sync()
