@@ -121,7 +121,7 @@ class Reader:
             # refusing page 0, or a page behind the last, is an answer too: there is nothing on it
             if not (number == 0 or walk.reached) or isinstance(error, Unreachable):
                 raise
-            walk.refused = number == 0
+            walk.refused = walk.refused or number == 0
             return Page(recordings=(), malformed=(), number=number, size=None, total_items=walk.total, total_pages=None)
 
     async def _commit(self, page: Page) -> Page:

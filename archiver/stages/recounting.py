@@ -65,7 +65,7 @@ class Recount:
             await self._look_at_claims(window, found)
         if context.stopping():  # a part was not asked about: nothing is proved
             return True
-        late = context.report.new - new
+        late = context.report.new - new if ahead is Ahead.NO else 0
         context.report.late += late
         if late:
             log.info("late_recordings", recordings=late, since=window.since, until=window.until)

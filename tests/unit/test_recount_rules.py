@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -71,6 +72,8 @@ def test_a_total_that_agrees_does_not_agree_where_the_last_item_lies_on_another_
     assert step(page(500), known(500), WIDE, 100) is Step.HALVE
     both = {**known(499), later.date(): Expected(1, 0)}
     assert step(page(500, items=1, start=later), both, WIDE, 100) is Step.AGREED
+    larger = replace(page(500), size=10)  # it was asked for one item to a page
+    assert step(larger, known(500), WIDE, 100) is Step.AGREED
     claimed = {START.date(): Expected(499, 1)}  # the last one may be what cannot be listed
     assert step(page(500), claimed, WIDE, 100) is Step.AGREED
 
