@@ -22,7 +22,7 @@ demo: install ## archive a simulated account from end to end, on this machine al
 	$(BIN)/archiver demo $(ARGS)
 
 test: install ## run all tests (ARGS='-k name' for some)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: install ## ruff: rules and format
 	$(BIN)/ruff check
