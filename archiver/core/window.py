@@ -259,7 +259,8 @@ def judge_again(walk: Walk, parts: Sequence[Walk]) -> Judgement | None:
     meanwhile.
     """
     if walk.cut and all(part.cut for part in parts):
-        return Judgement(Belief.UNPROVEN, f"the listing did not end after {len(walk.asked)} pages", walk.short or 1)
+        reason = f"the listing did not end after {len(walk.asked)} pages"
+        return Judgement(Belief.UNPROVEN, reason, short=walk.short or 1, usable=walk.total_known)
     if any(one.moved for one in (walk, *parts)):
         return None  # something came or went while they were read
     if all(part.total_known for part in parts):
