@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from archiver.core.contradictions import contradictions
 from archiver.core.policy import PolicySet
 from archiver.errors import ConfigError
+from archiver.policies_fields import zone_of
 from archiver.policies_model import PoliciesFile
 from archiver.validation import closest, problems_of
-from archiver.yaml_file import load_yaml, parse_yaml
+from archiver.yaml_file import parse_yaml, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 
 def load_policies(path: Path, *, accounts: Collection[str] | None = None) -> PolicySet:
     """Read the file. Raises ConfigError with all problems; with `accounts`, unknown account names are among them."""
-    return _read(load_yaml(path), str(path), accounts)
+    return parse_policies(read_text(path), str(path), accounts=accounts)
 
 
 def parse_policies(text: str, name: str = "policies", *, accounts: Collection[str] | None = None) -> PolicySet:
     """Read the file's text, as `load_policies` does; `name` stands for the file in errors. Raises ConfigError."""
-    return _read(parse_yaml(text, name), name, accounts)
+    return _read(parse_yaml(text, name), name, accounts, text)
 
 
 def schema_text() -> str:
@@ -35,7 +37,7 @@ def schema_text() -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
-def _read(data: object, name: str, accounts: Collection[str] | None) -> PolicySet:
+def _read(data: object, name: str, accounts: Collection[str] | None, text: str) -> PolicySet:
     data = {} if data is None else data
     problems = [*_repeated(data), *(_unknown_accounts(data, accounts) if accounts is not None else ())]
     try:
@@ -43,8 +45,16 @@ def _read(data: object, name: str, accounts: Collection[str] | None) -> PolicySe
     except ValidationError as error:
         problems = [*problems_of(error, PoliciesFile), *problems]
     if problems:
-        raise ConfigError(f"{name}: {len(problems)} problem(s)", problems=tuple(_with_names(problems, data)))
-    return PolicySet(policies=tuple(one.policy() for one in file.policies), deletion=file.deletion.deletion())
+        raise _refused(name, problems, data)
+    zone = zone_of(file.zone)
+    policies = tuple(one.policy(zone) for one in file.policies)
+    if found := [(f"policies[{place}]", problem) for place, problem in contradictions(policies)]:
+        raise _refused(name, found, data)
+    return PolicySet(policies=policies, deletion=file.deletion.deletion(), zone=zone, text=text)
+
+
+def _refused(name: str, problems: list[tuple[str, str]], data: object) -> ConfigError:
+    return ConfigError(f"{name}: {len(problems)} problem(s)", problems=tuple(_with_names(problems, data)))
 
 
 def _listed(data: object) -> Iterator[tuple[int, Mapping[str, object]]]:

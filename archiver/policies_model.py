@@ -2,132 +2,97 @@
 
 from __future__ import annotations
 
-import re
+from datetime import tzinfo
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    PlainValidator,
     StrictBool,
     StrictInt,
-    StrictStr,
     Tag,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from archiver.core import duration
 from archiver.core.duration import Duration, never_shorter
-from archiver.core.policy import NEVER, Deletion, Match, Mode, Policy
-from archiver.validation import DurationText, closest, read_duration
-
-_CENTURY_MONTHS = 1_200
-_ALL = 100  # percent
-_MONTH_SECONDS = 2_629_746  # the Gregorian average: good enough to tell the absurd
-
-_Item = TypeVar("_Item")
-
-
-def _sane(value: Duration) -> Duration:
-    if value.total_months * _MONTH_SECONDS + value.total_seconds > _CENTURY_MONTHS * _MONTH_SECONDS:
-        msg = "is longer than 100 years"
-        raise ValueError(msg)
-    return value
-
-
-def _fixed(value: Duration) -> Duration:
-    value.as_timedelta()
-    return value
-
-
-def _read_source_wait(value: object) -> Duration | Literal["never"]:
-    return NEVER if value == NEVER else _sane(read_duration(value))
-
-
-def _known_mode(value: object) -> str:
-    if value == "approve":
-        msg = "approve is not available in this version: use disabled or automatic"
-        raise ValueError(msg)
-    known = [mode.value for mode in Mode]
-    if not isinstance(value, str) or value not in known:
-        msg = f"must be {' or '.join(known)}" + (closest(value, known) if isinstance(value, str) else "")
-        raise ValueError(msg)
-    return value
-
-
-def _percent(value: object) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 <= float(str(value)) <= _ALL:
-        msg = "must be a number from 0 to 100"
-        raise ValueError(msg)
-    return float(str(value))
-
-
-def _plain_name(value: str) -> str:
-    if not re.fullmatch(_NAME.strip("^$"), value):
-        msg = "must be up to 100 letters, digits, - _ or . and begin with a letter or digit"
-        raise ValueError(msg)
-    return value
-
-
-def _one_word(value: str) -> str:
-    if not re.fullmatch(r"\S{1,100}", value):
-        msg = "must be 1 to 100 characters without spaces"
-        raise ValueError(msg)
-    return value
-
-
-def _not_empty(value: list[_Item]) -> list[_Item]:
-    """Refuse `[]`: the core would read it as all calls, a person as none."""
-    if not value:
-        msg = "must not be empty: leave the key out if you mean all"
-        raise ValueError(msg)
-    return value
+from archiver.core.match import Dates, Match
+from archiver.core.model import LockMode
+from archiver.core.policy import NEVER, Caps, Deletion, Mode, Policy, Wait
+from archiver.policies_fields import (
+    Asked,
+    Day,
+    FixedLength,
+    HoursText,
+    Keeping,
+    Line,
+    LockText,
+    ModeText,
+    Name,
+    Number,
+    Percent,
+    StorageClass,
+    WaitOrNever,
+    Word,
+    ZoneName,
+)
 
 
 def _archive_kind(value: object) -> str:
     return "bool" if isinstance(value, bool) else "ArchiveFile"
 
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
-_Name = Annotated[StrictStr, AfterValidator(_plain_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
-_Word = Annotated[StrictStr, AfterValidator(_one_word), WithJsonSchema({"type": "string", "pattern": r"^\S{1,100}$"})]
-_Wait = Annotated[DurationText, BeforeValidator(lambda value: _sane(read_duration(value)))]
-_CallLength = Annotated[DurationText, BeforeValidator(lambda value: _fixed(_sane(read_duration(value))))]
-_SourceWait = Annotated[
-    Duration | Literal["never"],
-    PlainValidator(_read_source_wait),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": duration.PATTERN}, {"const": NEVER}]}),
-]
-_Asked = Annotated[list[_Item], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})]
-_Mode = Annotated[str, PlainValidator(_known_mode), WithJsonSchema({"enum": [mode.value for mode in Mode]})]
-_Percent = Annotated[float, PlainValidator(_percent), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
-
-
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DatesFile(_File):
+    """Days of the call's start in the file's zone, both included."""
+
+    since: Annotated[Day | None, Field(alias="from")] = None
+    """The first day."""
+    until: Day | None = None
+    """The last day."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DatesFile:
+        if self.since is None and self.until is None:
+            msg = "needs from, until, or both"
+            raise ValueError(msg)
+        if self.since and self.until and self.until < self.since:
+            msg = f"until {self.until} is before from {self.since}: no call fits"
+            raise ValueError(msg)
+        return self
 
 
 class MatchFile(_File):
     """Which calls the policy is about. A key that is left out asks nothing; all keys must fit."""
 
-    accounts: _Asked[_Word] = []
+    accounts: Asked[Word] = []
     """Names of accounts as the main configuration has them."""
-    extensions: _Asked[_Word] = []
+    extensions: Asked[Word] = []
     """Patterns in quotes: * stands for any text, ? for one character. One extension that fits is enough."""
-    directions: _Asked[Literal["INBOUND", "OUTBOUND", "INTRA_PBX"]] = []
+    directions: Asked[Literal["INBOUND", "OUTBOUND", "INTRA_PBX"]] = []
     """Directions of the call."""
-    min_duration: _CallLength | None = None
+    callers: Asked[Number] = []
+    """Patterns of the caller's number; +, blanks, dots, dashes and brackets do not count."""
+    dnis: Asked[Number] = []
+    """Patterns of the number that was called, read like callers."""
+    cnam: Asked[Line] = []
+    """Patterns of the caller's name as the source shows it; capitals do not count."""
+    rule_ids: Asked[Word] = []
+    """Ids of the source's recording rules. One that caught the call is enough."""
+    min_duration: FixedLength | None = None
     """Shortest call, itself included: 30s, 5m, 1h."""
-    max_duration: _CallLength | None = None
+    max_duration: FixedLength | None = None
     """Longest call, itself included."""
+    hours: HoursText | None = None
+    """Time of day of the call's start in the file's zone, "09:00-17:30": the end itself not included."""
+    dates: DatesFile | None = None
+    """Days of the call's start in the file's zone."""
 
     @model_validator(mode="after")
     def _in_order(self) -> MatchFile:
@@ -136,37 +101,57 @@ class MatchFile(_File):
             raise ValueError(msg)
         return self
 
+    def match(self, zone: tzinfo) -> Match:
+        """Return the match as the core knows it."""
+        lists = ("accounts", "extensions", "directions", "callers", "dnis", "cnam", "rule_ids")
+        return Match(
+            **{name: tuple(getattr(self, name)) for name in lists},
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            hours=self.hours,
+            dates=Dates(self.dates.since, self.dates.until) if self.dates else None,
+            zone=zone,
+        )
+
 
 class SourceFile(_File):
     """What may happen to the recording at the source."""
 
-    delete_after: _SourceWait
+    delete_after: WaitOrNever
     """How long after the end of the call the recording may be deleted at the source, or never."""
 
 
 class ArchiveFile(_File):
-    """How long the archive keeps its copy. Read and checked; nothing in this version deletes from the archive."""
+    """How long, and how, the archive keeps its copy."""
 
-    keep_at_least: _Wait | None = None
+    keep_at_least: Keeping | None = None
     """The floor: the copy is kept at least so long after the end of the call."""
-    delete_after: _Wait | None = None
-    """The ceiling: the copy is to be gone so long after the end of the call."""
+    delete_after: WaitOrNever | None = None
+    """The ceiling: the copy is to be gone so long after the end of the call; or never."""
+    storage_class: StorageClass | None = None
+    """S3 storage class that new copies get."""
+    lock: LockText | None = None
+    """S3 Object Lock, governance or compliance, set until the floor. The bucket must have been made with it."""
 
-    @field_validator("delete_after")
+    @field_validator("delete_after", "keep_at_least")
     @classmethod
-    def _not_at_once(cls, value: Duration | None) -> Duration | None:
-        if value is not None and not value.total_months and not value.total_seconds:
-            msg = "0 would delete every copy at once; to archive nothing say archive: false"
+    def _not_at_once(cls, value: Wait | None) -> Wait | None:
+        if isinstance(value, Duration) and not value.total_months and not value.total_seconds:
+            msg = "0 would keep no copy at all; to archive nothing say archive: false, to ask nothing leave the key out"
             raise ValueError(msg)
         return value
 
     @model_validator(mode="after")
     def _floor_below_ceiling(self) -> ArchiveFile:
-        if self.keep_at_least and self.delete_after and not never_shorter(self.delete_after, self.keep_at_least):
+        floor, ceiling = self.keep_at_least, self.delete_after
+        if floor and isinstance(ceiling, Duration) and not never_shorter(ceiling, floor):
             msg = (
-                f"delete_after {self.delete_after} is, or can be, shorter than keep_at_least {self.keep_at_least}: "
+                f"delete_after {ceiling} is, or can be, shorter than keep_at_least {floor}: "
                 "the copy would have to go while it must be kept"
             )
+            raise ValueError(msg)
+        if self.lock and not floor:
+            msg = "lock needs keep_at_least: a lock is set until the floor"
             raise ValueError(msg)
         return self
 
@@ -174,7 +159,7 @@ class ArchiveFile(_File):
 class PolicyFile(_File):
     """One named policy."""
 
-    name: _Name
+    name: Name
     """Letters, digits, - _ and . only; unique in the file. Plans and history show it."""
     match: MatchFile = Field(default_factory=MatchFile)
     """Which calls the policy is about; all, when left out."""
@@ -194,48 +179,85 @@ class PolicyFile(_File):
         if self.archive is False and self.source and self.source.delete_after != NEVER:
             msg = "archive: false and source.delete_after exclude each other: only a recording with a copy is deleted"
             raise ValueError(msg)
+        if self.source is None and self.archive is None:
+            msg = "says nothing: give it source or archive"
+            raise ValueError(msg)
         return self
 
-    def policy(self) -> Policy:
+    def policy(self, zone: tzinfo) -> Policy:
         """Return the policy as the core knows it."""
         kept = self.archive if isinstance(self.archive, ArchiveFile) else ArchiveFile()
         return Policy(
             name=self.name,
-            match=Match(
-                accounts=tuple(self.match.accounts),
-                extensions=tuple(self.match.extensions),
-                directions=tuple(self.match.directions),
-                min_duration=self.match.min_duration,
-                max_duration=self.match.max_duration,
-            ),
+            match=self.match.match(zone),
             source_delete_after=self.source.delete_after if self.source else None,
             archive=True if isinstance(self.archive, ArchiveFile) else self.archive,
             keep_at_least=kept.keep_at_least,
             delete_after=kept.delete_after,
+            storage_class=kept.storage_class,
+            lock=LockMode(kept.lock) if kept.lock else None,
         )
 
 
-class DeletionFile(_File):
-    """The switch and the caps of deletion at the source."""
+class CapsFile(_File):
+    """How much one run may delete. One that would delete more deletes nothing."""
 
-    mode: _Mode = "disabled"
-    """disabled: nothing is deleted. automatic: every pass deletes what the policies permit."""
     max_per_run: Annotated[StrictInt, Field(ge=0)] = 500
     """A run that would delete more recordings than this deletes none."""
-    max_percent: _Percent = 5
-    """The same, as a percentage of an account's recordings that are still at the source."""
+    max_percent: Percent = 5
+    """The same, as a percentage of an account's recordings that are still on that side."""
+
+    def caps(self) -> Caps:
+        """Return the caps as the core knows them."""
+        # The decimal that was written: the binary fraction of 0.1 is a little more than a tenth.
+        return Caps(max_per_run=self.max_per_run, max_percent=Decimal(str(self.max_percent)))
+
+
+class ArchiveDeletionFile(CapsFile):
+    """Deletion in the archive: its own switch and caps. The more careful of both switches holds."""
+
+    mode: ModeText = "approve"
+    """disabled: nothing. approve: what an approved plan names. automatic: every pass, where deletion.mode is too."""
+
+
+class DeletionFile(CapsFile):
+    """The switch and the caps of deletion; those of the source stand here, those of the archive below archive."""
+
+    mode: ModeText = "disabled"
+    """disabled: nothing is deleted. approve: what an approved plan names. automatic: every pass, by the policies."""
+    archive: ArchiveDeletionFile = Field(default_factory=ArchiveDeletionFile)
+    """Deletion in the archive."""
+    cooling_off: FixedLength = Duration(days=7)
+    """After a change of the policies nothing is deleted for so long that the earlier ones would have kept."""
+    plan_valid: FixedLength = Duration(days=7)
+    """A plan can be applied so long after it was made."""
+
+    @field_validator("plan_valid")
+    @classmethod
+    def _usable(cls, value: Duration) -> Duration:
+        if not value.total_seconds:
+            msg = "0 would make every plan worthless"
+            raise ValueError(msg)
+        return value
 
     def deletion(self) -> Deletion:
         """Return the switch and the caps as the core knows them."""
-        # The decimal that was written: the binary fraction of 0.1 is a little more than a tenth.
-        percent = Decimal(str(self.max_percent))
-        return Deletion(mode=Mode(self.mode), max_per_run=self.max_per_run, max_percent=percent)
+        return Deletion(
+            mode=Mode(self.mode),
+            source=self.caps(),
+            archive=self.archive.caps(),
+            archive_mode=Mode(self.archive.mode),
+            cooling_off=self.cooling_off.as_timedelta(),
+            plan_valid=self.plan_valid.as_timedelta(),
+        )
 
 
 class PoliciesFile(_File):
     """The policies file. Every recording is archived unless a policy says archive: false."""
 
+    zone: ZoneName = "UTC"
+    """Time zone by whose calendar years, months, days, hours and dates go: Asia/Kolkata, UTC."""
     deletion: DeletionFile = Field(default_factory=DeletionFile)
-    """Whether and how much may be deleted at the source."""
+    """Whether and how much may be deleted."""
     policies: list[PolicyFile] = []
     """The policies, in any order. With none, nothing is ever deleted."""

@@ -63,13 +63,17 @@ def load_yaml(path: Path) -> object:
 
     Raises ConfigError with file, line and column (counted from 1).
     """
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8 text. Raises ConfigError."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start + 1})") from None
-    return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, name: str) -> object:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from archiver.core.policy import Deletion, Mode
+from archiver.core.policy import Caps, Deletion
 from archiver.errors import SafetyLimit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 _HINT = (
     "Read the plan. If it is right, raise the limit in the policies file for as long as it takes; "
@@ -27,24 +26,34 @@ class Owned(Protocol):
         ...
 
 
-def check_mode(deletion: Deletion) -> None:
-    """Raise SafetyLimit unless the policies file switches deletion on."""
-    if deletion.mode is Mode.DISABLED:
-        raise SafetyLimit(
-            "deletion.mode is disabled: nothing was deleted",
-            hint="Set deletion.mode to automatic in the policies file to delete what the policies permit.",
-        )
-
-
-def check_caps(items: Iterable[Owned], at_source_by_account: Mapping[str, int], deletion: Deletion) -> None:
+def check_caps(items: Iterable[Owned], totals: Mapping[str, int], side: Side) -> None:
     """Raise SafetyLimit, naming every limit that is passed, unless all items may be deleted in one run.
 
-    `at_source_by_account` counts each account's recordings that the catalogue knows to be at the source.
+    `totals` counts each account's recordings that the catalogue knows to be on that side.
     """
     counts = Counter(item.account for item in items)
-    passed = [*_over_run(counts.total(), deletion), *_over_percent(counts, at_source_by_account, deletion)]
+    passed = [*_over_run(counts.total(), side), *_over_percent(counts, totals, side)]
     if passed:
-        raise SafetyLimit("; ".join([*passed, "nothing was deleted"]), hint=_HINT)
+        raise SafetyLimit("; ".join([*passed, f"nothing was deleted {side.place}"]), hint=_HINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where a deletion happens, for the words of a refusal, and the caps that hold there."""
+
+    caps: Caps
+    prefix: str  # of the caps' keys in the policies file
+    place: str
+
+
+def at_source(deletion: Deletion) -> Side:
+    """The source's side."""
+    return Side(deletion.source, "deletion", "at the source")
+
+
+def in_archive(deletion: Deletion) -> Side:
+    """The archive's side."""
+    return Side(deletion.archive, "deletion.archive", "in the archive")
 
 
 def allowed(total: int, max_percent: Decimal) -> int:
@@ -55,18 +64,19 @@ def allowed(total: int, max_percent: Decimal) -> int:
     return min(total, max(1, share))
 
 
-def _over_run(wanted: int, deletion: Deletion) -> Iterable[str]:
-    if wanted > deletion.max_per_run:
-        yield f"{wanted} recordings are due, deletion.max_per_run allows {deletion.max_per_run}"
+def _over_run(wanted: int, side: Side) -> Iterable[str]:
+    if wanted > side.caps.max_per_run:
+        limit = f"{side.prefix}.max_per_run allows {side.caps.max_per_run}"
+        yield f"{wanted} recordings are to be deleted {side.place}, {limit}"
 
 
-def _over_percent(counts: Mapping[str, int], totals: Mapping[str, int], deletion: Deletion) -> Iterable[str]:
+def _over_percent(counts: Mapping[str, int], totals: Mapping[str, int], side: Side) -> Iterable[str]:
     for account, wanted in sorted(counts.items()):
         total = totals.get(account, 0)
-        limit = allowed(total, deletion.max_percent)
+        limit = allowed(total, side.caps.max_percent)
         if wanted > limit:
-            percent = f"{deletion.max_percent.normalize():f}"
+            percent = f"{side.caps.max_percent.normalize():f}"
             yield (
-                f"account {account}: {wanted} recordings are due, deletion.max_percent {percent} "
-                f"allows {limit} of the {total} that are still at the source"
+                f"account {account}: {wanted} recordings are to be deleted {side.place}, {side.prefix}.max_percent "
+                f"{percent} allows {limit} of the {total} that are there"
             )

@@ -1,4 +1,4 @@
-"""Durations as people write them (`5y`, `6mo`, `30d`, `72h`) and their calendar arithmetic in UTC.
+"""Durations as people write them (`5y`, `6mo`, `30d`, `72h`) and their calendar arithmetic, in UTC or another zone.
 
 Where the calendar leaves a choice, the later date is taken: to keep longer is the safe side.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 
 from archiver.core.model import require_aware
@@ -74,18 +74,26 @@ def parse(text: str) -> Duration:
     return Duration(years=years, months=months, days=weeks * 7 + days, seconds=hours * 3_600 + minutes * 60 + seconds)
 
 
-def add(moment: datetime, duration: Duration) -> datetime:
-    """Return `moment` plus the duration, in UTC: first the months, then days and seconds.
+def add(moment: datetime, duration: Duration, zone: tzinfo = UTC) -> datetime:
+    """Return `moment` plus the duration, in UTC: first the months, then the days, by the zone's calendar; then seconds.
 
     A day that the month does not have becomes the first of the next month (29 February + 1y is 1 March,
-    31 January + 1mo is 1 March). Beyond the year 9999 it is the last moment that there is. Raises ValueError
-    for a naive moment.
+    31 January + 1mo is 1 March). A time of day that the zone has twice, or not at all, is the later one. Beyond the
+    year 9999 it is the last moment that there is. Raises ValueError for a naive moment.
     """
     start = require_aware(moment)
     try:
-        return _add_months(start, duration.total_months) + timedelta(seconds=duration.total_seconds)
+        if zone is UTC or not (duration.total_months or duration.days):
+            return _add_months(start, duration.total_months) + timedelta(seconds=duration.total_seconds)
+        wall = _add_months(start.astimezone(zone).replace(tzinfo=None), duration.total_months)
+        return _latest(wall + timedelta(days=duration.days), zone) + timedelta(seconds=duration.seconds)
     except (ValueError, OverflowError):
         return _LATEST
+
+
+def _latest(wall: datetime, zone: tzinfo) -> datetime:
+    """Find the last moment at which the zone's clocks show a time, or would have but for a change of the clocks."""
+    return max(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def never_shorter(one: Duration, other: Duration) -> bool:

@@ -19,6 +19,7 @@ class State(StrEnum):
     VERIFIED = "verified"  # what the bucket holds was compared with what was received
     PURGING = "purging"  # about to be deleted at the source
     PURGED = "purged"  # gone at the source, kept in the archive
+    EXPIRING = "expiring"  # about to be deleted in the archive
     EXPIRED = "expired"  # gone in the archive by policy, tombstone kept
     FAILED = "failed"  # attempts used up: on the gap list
     QUARANTINED = "quarantined"  # bytes and record disagree: a person must look
@@ -156,6 +157,30 @@ class StoreFacts:
     object_lock: bool
 
 
+class LockMode(StrEnum):
+    """How firmly the bucket itself holds an object (S3 Object Lock), the weaker one first."""
+
+    GOVERNANCE = "governance"  # whoever has a special right can take it away
+    COMPLIANCE = "compliance"  # nobody can, until its date has passed
+
+    @property
+    def strength(self) -> int:
+        """For comparing: a stronger lock is as good as a weaker one that was asked for."""
+        return tuple(LockMode).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """How, and until when, the bucket holds a copy, or is to hold it."""
+
+    mode: LockMode
+    until: datetime
+
+    def covers(self, wanted: Lock) -> bool:
+        """Whether this lock is as good as the other, or better."""
+        return self.mode.strength >= wanted.mode.strength and self.until >= wanted.until
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recording together with what the catalogue knows of its copy and of the work on it."""
@@ -172,6 +197,16 @@ class Entry:
     attempts: int
     next_attempt_at: datetime
     problem: str | None
+    absent_since: datetime | None = None  # a proved listing of the source lacked it, and none has had it since
+    lock: Lock | None = None  # of the copy, as it was last set or seen in the bucket
+    on_hold: bool = False  # so it was last known, with the bucket's own legal hold where it has such
+    expired_at: datetime | None = None
+
+    @property
+    def at_source(self) -> bool:
+        """Whether the source should still have it, as far as is known."""
+        gone = self.state in (State.PURGED, State.EXPIRING, State.EXPIRED)
+        return not gone and self.purged_at is None and self.absent_since is None
 
     @property
     def id(self) -> str:

@@ -1,98 +1,22 @@
-"""Retention policies as values, and which of them speak about a call.
-
-What the source left out may decide either way, so a match is yes, maybe or no. Whoever asks takes the safe
-side: only a sure match permits a deletion or an exclusion, a possible one is enough to delay or forbid it.
-"""
+"""Retention policies as values: what they ask for, and the digest that names a set of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta, tzinfo
 from decimal import Decimal
-from enum import IntEnum, StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from enum import StrEnum
+from typing import Final, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from archiver.core.duration import Duration
+from archiver.core.duration import Duration
+from archiver.core.match import Call, Fit, Match
+from archiver.core.model import LockMode
 
 NEVER: Final = "never"
-DIRECTIONS: Final = ("INBOUND", "OUTBOUND", "INTRA_PBX")  # all that the source documents
-
-
-class Call(Protocol):
-    """What a policy can ask about a recording: `Recording` and `Candidate` both answer."""
-
-    @property
-    def account(self) -> str:
-        """The account's name in the configuration."""
-        ...
-
-    @property
-    def direction(self) -> str | None:
-        """As the source says it; None when it does not."""
-        ...
-
-    @property
-    def extensions(self) -> tuple[str, ...]:
-        """Extensions that took part; empty when the source names none."""
-        ...
-
-    @property
-    def duration_ms(self) -> int | None:
-        """Length of the call in milliseconds."""
-        ...
-
-
-class Fit(IntEnum):
-    """How surely a rule is about a call. The smallest of several rules counts."""
-
-    NO = 0
-    MAYBE = 1  # the source left out, or garbled, what the rule asks for
-    YES = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Which calls a policy is about; an empty rule is about all. All rules must fit."""
-
-    accounts: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()  # patterns: * is any text, ? one character; one extension that fits is enough
-    directions: tuple[str, ...] = ()
-    min_duration: Duration | None = None  # both included; without years and months
-    max_duration: Duration | None = None
-
-    def fits(self, call: Call) -> Fit:
-        """Return how surely the policy is about the call."""
-        if self.accounts and call.account not in self.accounts:
-            return Fit.NO
-        return min(self._direction(call.direction), self._extensions(call.extensions), self._duration(call.duration_ms))
-
-    def _direction(self, direction: str | None) -> Fit:
-        if not self.directions or direction in self.directions:
-            return Fit.YES
-        return Fit.NO if direction in DIRECTIONS else Fit.MAYBE
-
-    def _extensions(self, extensions: tuple[str, ...]) -> Fit:
-        if not self.extensions:
-            return Fit.YES
-        if not any(extensions):
-            return Fit.MAYBE
-        pattern = _compiled(self.extensions)
-        return Fit.YES if any(pattern.fullmatch(one) for one in extensions) else Fit.NO
-
-    def _duration(self, milliseconds: int | None) -> Fit:
-        shortest = self.min_duration.total_seconds * 1000 if self.min_duration else 0
-        longest = self.max_duration.total_seconds * 1000 if self.max_duration else None
-        if not shortest and longest is None:
-            return Fit.YES
-        if milliseconds is None or milliseconds < 0:
-            return Fit.MAYBE
-        return Fit.NO if milliseconds < shortest or (longest is not None and milliseconds > longest) else Fit.YES
+Wait = Duration | Literal["never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,26 +25,50 @@ class Policy:
 
     name: str
     match: Match = field(default_factory=Match)
-    source_delete_after: Duration | Literal["never"] | None = None  # from the end of the call
+    source_delete_after: Wait | None = None  # from the end of the call
     archive: bool | None = None
-    keep_at_least: Duration | None = None  # in the archive; no part of this program deletes there yet
-    delete_after: Duration | None = None
+    keep_at_least: Duration | None = None  # the floor: the archive's copy stays at least so long
+    delete_after: Wait | None = None  # the ceiling: so long after the end of the call it is to go
+    storage_class: str | None = None  # of the copy, as S3 names them
+    lock: LockMode | None = None  # the bucket is to hold the copy until the floor
 
 
 class Mode(StrEnum):
-    """Whether anything may be deleted at the source."""
+    """Whether anything may be deleted, the most careful first."""
 
     DISABLED = "disabled"
+    APPROVE = "approve"  # only what a plan names that a second person has approved
     AUTOMATIC = "automatic"
+
+    @property
+    def freedom(self) -> int:
+        """For comparing: the smaller, the more careful."""
+        return tuple(Mode).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """How much one run may delete on one side; more than either, and it deletes nothing there."""
+
+    max_per_run: int = 500  # recordings, over all accounts
+    max_percent: Decimal = Decimal(5)  # of an account's recordings that are still on that side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """The switch and the caps of deletion at the source."""
+    """The switch, the caps and the patience of deletion."""
 
     mode: Mode = Mode.DISABLED
-    max_per_run: int = 500  # recordings, over all accounts
-    max_percent: Decimal = Decimal(5)  # of an account's recordings that are still at the source
+    source: Caps = Caps()
+    archive: Caps = Caps()
+    archive_mode: Mode = Mode.APPROVE  # of the archive's side, where `mode` allows as much
+    cooling_off: timedelta = timedelta(days=7)  # after a change of the policies the earlier ones still bind so long
+    plan_valid: timedelta = timedelta(days=7)  # a plan can be applied so long
+
+    @property
+    def in_archive(self) -> Mode:
+        """What holds for the archive: the more careful of both modes."""
+        return min(self.mode, self.archive_mode, key=lambda mode: mode.freedom)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +77,20 @@ class PolicySet:
 
     policies: tuple[Policy, ...] = ()
     deletion: Deletion = field(default_factory=Deletion)
+    zone: tzinfo = UTC  # whose calendar durations go by
+    text: str = field(default="", repr=False, compare=False)  # the file as it was read, for the record
 
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of what the policies mean: not of comments, order, spelling, switch or caps."""
         meanings = sorted((_meaning(policy) for policy in self.policies), key=lambda one: str(one["name"]))
-        return hashlib.sha256(json.dumps(meanings, sort_keys=True).encode()).hexdigest()
+        meant = json.dumps([str(self.zone), meanings], sort_keys=True)
+        return hashlib.sha256(meant.encode()).hexdigest()
+
+    @property
+    def wants_locks(self) -> bool:
+        """Whether any policy asks the bucket to hold objects."""
+        return any(policy.lock for policy in self.policies)
 
 
 def matching(call: Call, policies: Iterable[Policy]) -> tuple[Policy, ...]:
@@ -142,34 +98,32 @@ def matching(call: Call, policies: Iterable[Policy]) -> tuple[Policy, ...]:
     return tuple(policy for policy in policies if policy.match.fits(call) is Fit.YES)
 
 
-def possible(call: Call, policies: Iterable[Policy]) -> tuple[Policy, ...]:
-    """Return the policies that are or may be about the call."""
-    return tuple(policy for policy in policies if policy.match.fits(call) is not Fit.NO)
-
-
-@lru_cache(maxsize=256)
-def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    wild = (re.escape(re.sub(r"\*+", "*", one)).replace(r"\*", ".*").replace(r"\?", ".") for one in patterns)
-    return re.compile("|".join(wild), re.DOTALL)
-
-
 def _meaning(policy: Policy) -> dict[str, object]:
-    match = policy.match
     return {
         "name": policy.name,
-        "accounts": sorted(set(match.accounts)),
-        "extensions": sorted(set(match.extensions)),
-        "directions": sorted(set(match.directions)),
-        "min_duration": _length(match.min_duration),
-        "max_duration": _length(match.max_duration),
+        "match": _asked(policy.match),
         "source_delete_after": _length(policy.source_delete_after),
         "archive": policy.archive,
         "keep_at_least": _length(policy.keep_at_least),
         "delete_after": _length(policy.delete_after),
+        "storage_class": policy.storage_class,
+        "lock": policy.lock,
     }
 
 
-def _length(duration: Duration | Literal["never"] | None) -> object:
+def _asked(match: Match) -> dict[str, object]:
+    lists = ("accounts", "extensions", "directions", "callers", "dnis", "numbers", "cnam", "rule_ids")
+    hours, dates = match.hours, match.dates
+    return {
+        **{name: sorted(set(getattr(match, name))) for name in lists},
+        "min_duration": _length(match.min_duration),
+        "max_duration": _length(match.max_duration),
+        "hours": hours and [hours.since.isoformat(), hours.until.isoformat()],
+        "dates": dates and [str(dates.since), str(dates.until)],
+    }
+
+
+def _length(duration: Wait | None) -> object:
     if duration is None or isinstance(duration, str):
         return duration
-    return [duration.total_months, duration.total_seconds]
+    return [duration.total_months, duration.days, duration.seconds]

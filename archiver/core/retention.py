@@ -1,186 +1,264 @@
-"""Decides what may be deleted at the source, and why. Pure: `now` is an argument.
+"""Decides what may be deleted, at the source and in the archive, and why. Pure: `now` is an argument.
 
-A deletion needs a verified copy, a policy that is surely about the call and permits it, and a date that has
-passed. Whatever is missing, doubtful or in the future keeps the recording.
+A deletion needs a policy that is surely about the call and permits it, a date that has passed, and nothing that
+forbids it: no legal hold, no floor, no lock, no doubt about the copy. Whatever is missing, doubtful or in the future
+keeps the recording.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from archiver.core.decision import Action, Candidate, Decision, Reason
 from archiver.core.duration import Duration, add
-from archiver.core.model import State, require_aware
-from archiver.core.policy import NEVER, Call, Policy, matching, possible
+from archiver.core.holds import Hold, holding
+from archiver.core.match import Call
+from archiver.core.model import Lock, State, require_aware
+from archiver.core.policy import PolicySet
+from archiver.core.rulebook import Bound, Regime, Rulebook
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-
-class Action(StrEnum):
-    """What a decision asks for."""
-
-    KEEP = "keep"
-    DELETE_AT_SOURCE = "delete_at_source"
-
-
-class Reason(StrEnum):
-    """Why. A closed set: docs/policies.md explains each, and scripts may rely on them."""
-
-    ALREADY_PURGED = "already_purged"
-    PURGE_BEGUN = "purge_begun"
-    QUARANTINED = "quarantined"
-    EXCLUDED = "excluded"
-    NOT_VERIFIED = "not_verified"
-    SIZE_DISAGREES = "size_disagrees"
-    CLOCK_DOUBT = "clock_doubt"
-    NO_POLICY = "no_policy"
-    NO_SOURCE_RULE = "no_source_rule"
-    MATCH_UNCERTAIN = "match_uncertain"
-    SOURCE_NEVER = "source_never"
-    NOT_YET = "not_yet"
-    DUE = "due"
-
-
-_SENTENCES = {
-    Reason.ALREADY_PURGED: "the source no longer has it",
-    Reason.PURGE_BEGUN: "its deletion at the source has begun and will be finished",
-    Reason.QUARANTINED: "its bytes and its record disagree: a person must look",
-    Reason.EXCLUDED: "a policy keeps it out of the archive, so there is no copy",
-    Reason.NOT_VERIFIED: "there is no verified copy in the archive",
-    Reason.SIZE_DISAGREES: "its size is not the one that the source listed: a person must clear it",
-    Reason.CLOCK_DOUBT: "it was listed or verified later than now: a clock is wrong",
-    Reason.NO_POLICY: "no policy is about it",
-    Reason.NO_SOURCE_RULE: "no policy that is about it says source.delete_after",
-    Reason.MATCH_UNCERTAIN: "the source left out what a policy asks for, so none permits it for sure",
-    Reason.SOURCE_NEVER: "policy {policy} says source.delete_after: never",
-    Reason.NOT_YET: "policy {policy} keeps it at the source until {moment}",
-    Reason.DUE: "policy {policy} permits it since {moment}",
-}
-_BY_STATE = {
+_AT_SOURCE: Mapping[State, Reason] = {
     State.PURGED: Reason.ALREADY_PURGED,
+    State.EXPIRING: Reason.ALREADY_PURGED,
     State.EXPIRED: Reason.ALREADY_PURGED,
     State.PURGING: Reason.PURGE_BEGUN,
+}
+_IN_ARCHIVE: Mapping[State, Reason] = {
+    State.EXPIRED: Reason.ALREADY_EXPIRED,
+    State.EXPIRING: Reason.EXPIRY_BEGUN,
+    State.PURGING: Reason.PURGE_BEGUN,
+}
+Ruling = Callable[[Candidate, Rulebook, datetime], Decision]
+
+_NO_COPY: Mapping[State, Reason] = {
     State.QUARANTINED: Reason.QUARANTINED,
     State.EXCLUDED: Reason.EXCLUDED,
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """What the catalogue knows of one recording that the decision needs. Every moment is aware."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Policies that were in force until lately, and that still bind until their cooling-off period is over.
 
-    account: str
-    recording_id: str
-    direction: str | None
-    extensions: tuple[str, ...]
-    duration_ms: int | None
-    start: datetime
-    ended_at: datetime  # `Recording.ended_at`
-    state: State
-    listed_at: datetime  # when it was first listed
-    verified_at: datetime | None
-    size_disagrees: bool  # the archived size is not the listed one, and nobody has cleared it
-    sha256: str | None  # of the archived copy
-    size: int | None  # bytes, of the archived copy
+    None: none were in force, or they can no longer be read; that keeps everything.
+    """
+
+    rules: Rulebook | None
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What to do with one recording, and why."""
+class Terms:
+    """All that binds a decision beside the recording itself."""
 
-    action: Action
-    reason: Reason
-    policy: str | None = None  # the one that decided
-    not_before: datetime | None = None  # when the policies permit the deletion, where they do
+    rules: Rulebook
+    holds: tuple[Hold, ...] = ()
+    earlier: Mapping[str, tuple[Earlier, ...]] = field(default_factory=dict)  # by account
 
-    @property
-    def sentence(self) -> str:
-        """The reason for a person to read."""
-        moment = f"{self.not_before:%Y-%m-%d %H:%M:%S} UTC" if self.not_before else ""
-        return _SENTENCES[self.reason].format(policy=self.policy, moment=moment)
+    @classmethod
+    def of(cls, policies: PolicySet, *holds: Hold) -> Terms:
+        """Take a policy set alone, or with holds."""
+        return cls(rules=Rulebook(policies), holds=holds)
 
 
-def excluded_by(call: Call, policies: Sequence[Policy]) -> str | None:
+def excluded_by(call: Call, rules: Rulebook) -> str | None:
     """Return the policy that keeps the call out of the archive; None means archive it.
 
     `archive: false` counts when its policy is surely about the call and no policy that is, or may be, says
     that it is to be archived. Of several the first by name is returned.
     """
-    if any(policy.archive for policy in possible(call, policies)):
-        return None
-    return min((policy.name for policy in matching(call, policies) if policy.archive is False), default=None)
+    return rules.regime(call).excluding
 
 
-def decide(candidate: Candidate, policies: Sequence[Policy], now: datetime) -> Decision:
+def decide(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
     """Say whether the recording may be deleted at the source now. The mode and the caps are not asked here.
 
     Of several policies the longest wait wins; `never` beats all. Raises ValueError for a naive moment.
     """
     now = require_aware(now)
-    bar = _bar(candidate, now)
-    return Decision(action=Action.KEEP, reason=bar) if bar else _ruling(candidate, policies, now)
+    reason = _AT_SOURCE.get(candidate.state)
+    if reason is not None:
+        return _keep(reason)
+    barred = _barred(candidate, terms, now)
+    if barred is not None:
+        return barred
+    return _cooled(candidate, _source_ruling(candidate, terms.rules, now), terms, now, _source_ruling)
 
 
-def may_be_due(policies: Sequence[Policy], now: datetime) -> datetime | None:
-    """Return the latest start of a call that any policy could permit to delete now; None: no policy permits any.
+def decide_archive(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
+    """Say whether the archive's copy may be deleted now. The mode and the caps are not asked here.
 
-    A coarse bound, so that a pass need not look at calls that are surely too young; `decide` has the say.
+    The longest floor wins; of the ceilings that are not below it the earliest counts; `never` beats all.
     """
-    waits = [policy.source_delete_after for policy in policies if isinstance(policy.source_delete_after, Duration)]
-    # a month is never shorter than 28 days: the bound may only be too late
-    shortest = min((timedelta(days=28 * wait.total_months, seconds=wait.total_seconds) for wait in waits), default=None)
-    return None if shortest is None else require_aware(now) - shortest
+    now = require_aware(now)
+    reason = _IN_ARCHIVE.get(candidate.state)
+    if reason is not None:
+        return _keep(reason)
+    barred = _barred(candidate, terms, now)
+    if barred is not None:
+        return barred
+    decision = _archive_ruling(candidate, terms.rules, now)
+    if decision.action is Action.KEEP:
+        return decision
+    if candidate.at_source:
+        return _keep(Reason.STILL_AT_SOURCE, policy=decision.policy, not_before=decision.not_before)
+    if candidate.lock is not None and candidate.lock.until > now:
+        return _keep(Reason.LOCKED, not_before=candidate.lock.until)
+    return _cooled(candidate, decision, terms, now, _archive_ruling)
+
+
+def decide_erasure(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
+    """Say whether the recording may be erased on request now, at the source and in the archive, or what forbids it.
+
+    An erasure needs no ceiling and no wait that has passed. Holds, floors, `never`, locks and doubts forbid it, those
+    of earlier policies in their cooling-off period too.
+    """
+    now = require_aware(now)
+    reason = _IN_ARCHIVE.get(candidate.state)
+    if reason is not None:
+        return _keep(reason)
+    barred = _barred(candidate, terms, now)
+    if barred is not None:
+        return barred
+    decision = _erasure_ruling(candidate, terms.rules, now)
+    if decision.action is not Action.KEEP and candidate.lock is not None and candidate.lock.until > now:
+        return _keep(Reason.LOCKED, not_before=candidate.lock.until)
+    return _cooled(candidate, decision, terms, now, _erasure_ruling)
+
+
+def wanted_lock(candidate: Candidate, rules: Rulebook, now: datetime) -> Lock | None:
+    """Return the lock that the policies want for the copy: until the longest floor, never longer. None: none now."""
+    regime = rules.regime(candidate)
+    if regime.lock is None:
+        return None
+    floor = rules.longest(counted_from(candidate), regime.floors)
+    return Lock(regime.lock, floor.at) if floor is not None and floor.at > now else None
+
+
+def floor_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
+    """Return until when, and by which policy, the archive must keep its copy."""
+    return rules.longest(counted_from(candidate), rules.regime(candidate).floors)
+
+
+def ceiling_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
+    """Return when, and by which policy, the archive's copy is to go."""
+    regime = rules.regime(candidate)
+    return None if regime.archive_never else rules.ceiling(counted_from(candidate), regime, floor_of(candidate, rules))
+
+
+def source_wait_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
+    """Return from when, and by which policy, the source's copy may go."""
+    regime = rules.regime(candidate)
+    return None if regime.source_never else rules.longest(counted_from(candidate), regime.source_waits)
 
 
 def counted_from(candidate: Candidate) -> datetime:
     """Return the end of the call that waiting is counted from: the latest one that the record allows."""
-    start = require_aware(candidate.start)
+    start = candidate.start
     try:
         spoken = start + timedelta(milliseconds=max(0, candidate.duration_ms or 0))
     except OverflowError:
         spoken = add(start, Duration(years=9999))
-    return max(start, spoken, require_aware(candidate.ended_at))
+    return max(start, spoken, candidate.ended_at)
 
 
-def _bar(candidate: Candidate, now: datetime) -> Reason | None:
-    """Return what forbids deletion whatever the policies say."""
-    if candidate.state in _BY_STATE:
-        return _BY_STATE[candidate.state]
+def _keep(
+    reason: Reason, *, policy: str | None = None, not_before: datetime | None = None, holds: tuple[str, ...] = ()
+) -> Decision:
+    return Decision(action=Action.KEEP, reason=reason, policy=policy, not_before=not_before, holds=holds)
+
+
+def _barred(candidate: Candidate, terms: Terms, now: datetime) -> Decision | None:
+    """Return what forbids any deletion whatever the policies say."""
+    if terms.holds and (holds := holding(candidate, terms.holds)):
+        return _keep(Reason.ON_HOLD, holds=holds)
+    if candidate.on_hold:
+        return _keep(Reason.ON_HOLD, holds=("in the bucket",))
+    reason = _doubt(candidate, now)
+    return None if reason is None else _keep(reason)
+
+
+def _doubt(candidate: Candidate, now: datetime) -> Reason | None:
+    if candidate.state in _NO_COPY:
+        return _NO_COPY[candidate.state]
     verified_at = candidate.verified_at
-    if candidate.state is not State.VERIFIED or verified_at is None or not candidate.sha256 or candidate.size is None:
+    proved = candidate.state in (State.VERIFIED, State.PURGED) and verified_at is not None
+    if not proved or verified_at is None or not candidate.sha256 or candidate.size is None:
         return Reason.NOT_VERIFIED
     if candidate.size_disagrees:
         return Reason.SIZE_DISAGREES
-    if max(require_aware(verified_at), require_aware(candidate.listed_at)) > now:
+    if max(verified_at, candidate.listed_at) > now:
         return Reason.CLOCK_DOUBT
     return None
 
 
-def _ruling(candidate: Candidate, policies: Sequence[Policy], now: datetime) -> Decision:
-    about = sorted(possible(candidate, policies), key=lambda policy: policy.name)
-    if not about:
-        return Decision(action=Action.KEEP, reason=Reason.NO_POLICY)
-    forbidding = [policy.name for policy in about if policy.source_delete_after == NEVER]
-    if forbidding:
-        return Decision(action=Action.KEEP, reason=Reason.SOURCE_NEVER, policy=forbidding[0])
-    if all(policy.source_delete_after is None for policy in about):
-        return Decision(action=Action.KEEP, reason=Reason.NO_SOURCE_RULE)
-    if all(policy.source_delete_after is None for policy in matching(candidate, about)):
-        return Decision(action=Action.KEEP, reason=Reason.MATCH_UNCERTAIN)
-    return _longest(candidate, about, now)
+def _source_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Decision:
+    regime = rules.regime(candidate)
+    if not regime.about:
+        return _keep(Reason.NO_POLICY)
+    if regime.source_never is not None:
+        return _keep(Reason.SOURCE_NEVER, policy=regime.source_never)
+    wait = rules.longest(counted_from(candidate), regime.source_waits)
+    if wait is None:
+        return _keep(Reason.NO_SOURCE_RULE)
+    if not regime.source_sure:
+        return _keep(Reason.MATCH_UNCERTAIN)
+    decision = _by_date(wait, now, Action.DELETE_AT_SOURCE)
+    wanted = wanted_lock(candidate, rules, now) if decision.action is not Action.KEEP else None
+    if wanted is not None and (candidate.lock is None or not candidate.lock.covers(wanted)):
+        return _keep(Reason.NOT_LOCKED, policy=wait.policy, not_before=wait.at)
+    return decision
 
 
-def _longest(candidate: Candidate, about: Sequence[Policy], now: datetime) -> Decision:
+def _archive_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Decision:
+    regime = rules.regime(candidate)
+    if not regime.about:
+        return _keep(Reason.NO_POLICY)
     ended = counted_from(candidate)
-    waits = [
-        (add(ended, policy.source_delete_after), policy.name)
-        for policy in about
-        if isinstance(policy.source_delete_after, Duration)
-    ]
-    not_before, name = max(waits, key=lambda wait: wait[0])
-    action, reason = (Action.KEEP, Reason.NOT_YET) if now < not_before else (Action.DELETE_AT_SOURCE, Reason.DUE)
-    return Decision(action=action, reason=reason, policy=name, not_before=not_before)
+    floor = rules.longest(ended, regime.floors)
+    kept = _kept_by_policy(regime, floor, now)
+    if kept is not None:
+        return kept
+    if not regime.ceilings:
+        return _keep(Reason.MATCH_UNCERTAIN if regime.ceiling_said else Reason.NO_CEILING)
+    ceiling = rules.ceiling(ended, regime, floor)
+    if ceiling is None:
+        return _keep(Reason.CEILING_BELOW_FLOOR, policy=None if floor is None else floor.policy)
+    return _by_date(ceiling, now, Action.DELETE_IN_ARCHIVE)
+
+
+def _erasure_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Decision:
+    regime = rules.regime(candidate)
+    if regime.source_never is not None and candidate.at_source:
+        return _keep(Reason.SOURCE_NEVER, policy=regime.source_never)
+    kept = _kept_by_policy(regime, rules.longest(counted_from(candidate), regime.floors), now)
+    return kept or Decision(action=Action.ERASE, reason=Reason.ERASURE_REQUESTED)
+
+
+def _kept_by_policy(regime: Regime, floor: Bound | None, now: datetime) -> Decision | None:
+    """Return what a policy says against any deletion in the archive, ceiling or not."""
+    if regime.archive_never is not None:
+        return _keep(Reason.ARCHIVE_NEVER, policy=regime.archive_never)
+    if floor is not None and now < floor.at:
+        return _keep(Reason.INSIDE_FLOOR, policy=floor.policy, not_before=floor.at)
+    return None
+
+
+def _by_date(bound: Bound, now: datetime, action: Action) -> Decision:
+    if now < bound.at:
+        return _keep(Reason.NOT_YET, policy=bound.policy, not_before=bound.at)
+    return Decision(action=action, reason=Reason.DUE, policy=bound.policy, not_before=bound.at)
+
+
+def _cooled(candidate: Candidate, decision: Decision, terms: Terms, now: datetime, ruling: Ruling) -> Decision:
+    """Keep what policies would have kept that were in force until lately."""
+    if decision.action is Action.KEEP:
+        return decision
+    for earlier in terms.earlier.get(candidate.account, ()):
+        if earlier.until <= now:
+            continue
+        if earlier.rules is None or ruling(candidate, earlier.rules, now).action is Action.KEEP:
+            return _keep(Reason.COOLING_OFF, policy=decision.policy, not_before=earlier.until)
+    return decision

@@ -1,0 +1,102 @@
+"""Legal holds: cases that keep recordings whatever any policy says, until two people release them.
+
+What a case catches follows from its query and from what is on record about a call, every time that it is asked.
+Nothing has to be marked first, so a recording that was listed a second ago is held like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any, Protocol, cast
+
+from archiver.core.match import Call, Dates, Fit, Match
+
+_LISTS = ("accounts", "extensions", "directions", "callers", "dnis", "numbers", "cnam", "rule_ids")
+
+
+class Listed(Call, Protocol):
+    """A call with its place in the record: `Candidate` answers."""
+
+    @property
+    def recording_id(self) -> str:
+        """The recording's id at the source."""
+        ...
+
+    @property
+    def listed_at(self) -> datetime:
+        """When it was first listed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which recordings a case is about: those named, or else those that match."""
+
+    ids: tuple[str, ...] = ()
+    match: Match = field(default_factory=Match)
+
+    def fits(self, call: Listed) -> Fit:
+        """How surely a recording is meant."""
+        if self.ids and call.recording_id not in self.ids:
+            return Fit.NO
+        return self.match.fits(call)
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether every recording is meant."""
+        return not self.ids and self.match.asks_nothing
+
+    def as_json(self) -> dict[str, object]:
+        """Write the query for the record; `of_json` reads it."""
+        asked: dict[str, object] = {name: list(getattr(self.match, name)) for name in _LISTS}
+        dates = self.match.dates or Dates()
+        asked |= {"since": dates.since and str(dates.since), "until": dates.until and str(dates.until)}
+        return {name: value for name, value in {"ids": list(self.ids), **asked}.items() if value}
+
+    @classmethod
+    def of_json(cls, data: Mapping[str, object]) -> Query:
+        """Read what `as_json` wrote."""
+        lists = {name: tuple(cast("Sequence[str]", data.get(name, ()))) for name in ("ids", *_LISTS)}
+        ids = lists.pop("ids")
+        dates = Dates(_day(data.get("since")), _day(data.get("until")))
+        plain = Match(dates=dates if dates != Dates() else None)
+        return cls(ids=ids, match=replace(plain, **cast("dict[str, Any]", lists)))
+
+
+def _day(value: object) -> date | None:
+    return None if value is None else date.fromisoformat(str(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One case. `future`: what is listed after it was opened is caught as well."""
+
+    name: str
+    reason: str
+    author: str
+    at: datetime
+    query: Query
+    future: bool = False
+    release_asked_by: str | None = None  # the first of two people
+    release_asked_at: datetime | None = None
+    release_reason: str | None = None
+    released_by: str | None = None  # the second
+    released_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it holds anything."""
+        return self.released_at is None
+
+    def fits(self, call: Listed) -> Fit:
+        """How surely the case is about a recording. A possible one is held like a sure one."""
+        if not self.open or (not self.future and call.listed_at > self.at):
+            return Fit.NO
+        return self.query.fits(call)
+
+
+def holding(call: Listed, holds: Iterable[Hold]) -> tuple[str, ...]:
+    """Name the cases that hold a recording, in order."""
+    return tuple(sorted(hold.name for hold in holds if hold.fits(call) is not Fit.NO))
