@@ -15,8 +15,10 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
+from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.controls import Controls
 from archiver.adapters.embedded_postgres import embedded_postgres
 from archiver.adapters.http_client import environment_proxy, make_client
 from archiver.adapters.ledger import Ledger
@@ -24,6 +26,7 @@ from archiver.adapters.limiter import Clock as Seconds
 from archiver.adapters.limiter import Limiter, Sleep
 from archiver.adapters.object_store import Bucket, open_bucket
 from archiver.adapters.object_store_clients import Patience
+from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.adapters.token import PasswordToken, RotatingToken, StaticToken, TokenProvider
 from archiver.adapters.token_endpoint import TokenEndpoint
@@ -34,6 +37,7 @@ from archiver.errors import ConfigError
 from archiver.policies import load_policies
 from archiver.settings import Account, PasswordAuth, RefreshAuth, Settings, TokenAuth
 from archiver.stages.budget import ByteBudget
+from archiver.terms import LiveTerms
 
 Clock = Callable[[], datetime]
 
@@ -75,6 +79,10 @@ class App:
     ledger: Ledger
     reads: Reads
     store: Bucket
+    locks: ObjectLocks
+    controls: Controls
+    terms: LiveTerms
+    candidates: CandidateReads
     sources: dict[str, RecordingsApi]
     budget: ByteBudget
     clock: Clock
@@ -198,6 +206,7 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             account.name: await stack.enter_async_context(open_source(settings, account, engine, clock, waiting))
             for account in settings.accounts
         }
+        controls = Controls(engine)
         yield App(
             settings=settings,
             policies=policies,
@@ -206,6 +215,10 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             ledger=Ledger(engine),
             reads=Reads(engine),
             store=store,
+            locks=store.locks,
+            controls=controls,
+            terms=LiveTerms(controls, policies, [account.name for account in settings.accounts]),
+            candidates=CandidateReads(engine),
             sources=sources,
             budget=ByteBudget(MEMORY_FOR_BODIES),
             clock=clock,

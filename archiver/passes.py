@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 
 import structlog
@@ -15,22 +14,20 @@ import structlog
 from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
 from archiver.app import App
-from archiver.core.caps import check_caps, check_mode
 from archiver.core.danger import SourceRetention
-from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, Slice, State
-from archiver.core.plan import Draft, Plan, PlanItem
-from archiver.core.policy import Mode
+from archiver.core.plan import Plan
 from archiver.core.recount import allowance
 from archiver.core.report import PassReport, exit_code
-from archiver.core.retention import may_be_due
+from archiver.deletions import Deletions
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
 from archiver.scheduler import INTERRUPTED
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit
 from archiver.stages.discover import Discover
+from archiver.stages.guarding import Guard
 from archiver.stages.ledger import KeepLedger
-from archiver.stages.purge import Purge, candidate
+from archiver.stages.protect import Protect
 from archiver.stages.reading import Reader
 from archiver.stages.recounting import Recount
 from archiver.stages.transfer import Transfer
@@ -52,9 +49,11 @@ class Pass:
     async def sync(self) -> int:
         """Discover, transfer and verify; delete at the source where that is automatic. Returns the exit code."""
         async with self._recorded("sync") as conclude:
+            await self.app.terms.announce(self.run, self.app.clock())
             await self._archive_all()
-            await self._finish_interrupted()
-            if self.app.policies.deletion.mode is Mode.AUTOMATIC and not self.stopping():
+            await self._protect_all()
+            await self._deletions.finish_interrupted()
+            if not self.stopping():
                 await self._delete_due()
             await self._keep_ledger()
             return conclude(await self.app.reads.count_gaps())
@@ -77,25 +76,37 @@ class Pass:
             await self._keep_ledger()
             return conclude(await self.app.reads.count_gaps())
 
-    async def apply(self, plan: Plan) -> int:
-        """Delete at the source exactly what a plan names and what still qualifies. Raises SafetyLimit."""
+    async def apply(self, plan: Plan, under: Mapping[str, object]) -> int:
+        """Delete exactly what a plan names and what still qualifies. Raises SafetyLimit. Returns the exit code.
+
+        `under`: the plan and who has approved it, for the history.
+        """
         async with self._recorded("apply") as conclude:
-            await self._finish_interrupted()
-            await self._delete(plan.items)
+            await self._protect_all()
+            await self._deletions.finish_interrupted()
+            await self._deletions.delete(plan.items, under)
             await self._keep_ledger()
+            return conclude(0)
+
+    async def protect(self, *, everything: bool) -> int:
+        """Compare locks and holds in the bucket with the record, and settle them. Returns the exit code."""
+        async with self._recorded("protect") as conclude:
+            now = self.app.clock()
+            terms = await self.app.terms.terms(now)
+            for name in self.app.sources:
+                context = self._context(name)
+                with structlog.contextvars.bound_contextvars(account=name):
+                    work = partial(self._protect(context).check, terms, now, everything=everything)
+                    await self._stage(context, "protect", work)
             return conclude(0)
 
     def counts(self) -> dict[str, dict[str, object]]:
         """Give the numbers of each account: for the log, the catalogue and `--json`."""
         return {name: report.as_counts() for name, report in self.reports.items()}
 
-    async def draft(self, states: Collection[State] = ARCHIVED, *, started_before: datetime | None = None) -> Plan:
+    async def draft(self, *, author: str) -> Plan:
         """Decide about every archived recording. Changes nothing; memory holds only what is to be deleted."""
-        draft = Draft(policies=self.app.policies, now=self.app.clock())
-        for name in self.app.sources:
-            async for entry in self.app.reads.entries(name, states, started_before=started_before):
-                draft.consider(candidate(entry))
-        return draft.plan()
+        return await self._deletions.draft(author=author)
 
     async def _archive_all(self) -> None:
         """All accounts at once; an error that ends the run is raised when every account has come to its end."""
@@ -113,14 +124,23 @@ class Pass:
 
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
         app, concurrency = self.app, self.app.settings.sync.concurrency
-        verify = Verify(context=context, store=app.store, catalogue=app.catalogue, concurrency=concurrency)
+        guard = Guard(app.store, app.locks, context.report)
+        verify = Verify(
+            context=context,
+            store=app.store,
+            catalogue=app.catalogue,
+            guard=guard,
+            controls=app.terms,
+            concurrency=concurrency,
+        )
         await self._stage(context, "verify", lambda: verify.run(entries))
 
-    async def _finish_interrupted(self) -> None:
+    async def _protect_all(self) -> None:
+        """Bring locks and legal holds up to the policies and cases as they stand, before anything is deleted."""
         for name in self.app.sources:
             context = self._context(name)
             with structlog.contextvars.bound_contextvars(account=name):
-                await self._stage(context, "purge", self._purge(context).finish_interrupted)
+                await self._stage(context, "protect", self._protect(context).run)
 
     async def _keep_ledger(self) -> None:
         """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""
@@ -130,38 +150,13 @@ class Pass:
                 await self._stage(context, "ledger", KeepLedger(context, self.app.ledger).run)
 
     async def _delete_due(self) -> None:
-        due = may_be_due(self.app.policies.policies, self.app.clock())
-        if due is None:
-            return
         try:
-            await self._delete((await self.draft([State.VERIFIED], started_before=due)).items)
+            await self._deletions.delete_due()
         except (ConfigError, SchemaError):
             raise
         except ArchiverError as error:
             self.refusal = error
             log.error("deletion_refused", reason=str(error), hint=error.hint)
-
-    async def _delete(self, items: Iterable[PlanItem]) -> None:
-        wanted = list(items)
-        if not wanted:
-            return
-        check_mode(self.app.policies.deletion)
-        accounts = {self.app.account(item.account).name for item in wanted}
-        at_source = {name: await self.app.reads.count_at_source(name) for name in accounts}
-        # what an earlier run has deleted counts against no limit: a plan may be applied again after a failure
-        present = {name: await self._still_there(name, wanted) for name in accounts}
-        counted = [item for item in wanted if item.recording_id in present[item.account]]
-        check_caps(counted, at_source, self.app.policies.deletion)
-        for name in sorted(accounts):
-            mine = [item for item in wanted if item.account == name]
-            context = self._context(name)
-            purge = self._purge(context)
-            with structlog.contextvars.bound_contextvars(account=name):
-                await self._stage(context, "purge", partial(purge.run, mine))
-
-    async def _still_there(self, account: str, items: Iterable[PlanItem]) -> set[str]:
-        mine = [item.recording_id for item in items if item.account == account]
-        return await self.app.reads.at_source(account, mine)
 
     async def _stage(self, context: Context, name: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Run one stage under its lock. False: a neighbour is out of reach, or someone must act first."""
@@ -259,7 +254,7 @@ class Pass:
             store=app.store,
             catalogue=app.catalogue,
             reads=app.reads,
-            policies=app.policies,
+            rules=app.terms.rules,
             budget=app.budget,
             prefix=app.settings.vault.prefix,
             concurrency=sync.concurrency,
@@ -271,14 +266,18 @@ class Pass:
         age = self.app.account(account).source_retention
         return None if age is None else SourceRetention(age=age, warning=self.app.settings.sync.endangered_before)
 
-    def _purge(self, context: Context) -> Purge:
+    def _protect(self, context: Context) -> Protect:
         app = self.app
-        return Purge(
+        return Protect(
             context=context,
-            source=app.sources[context.account],
-            store=app.store,
+            guard=Guard(app.store, app.locks, context.report),
             catalogue=app.catalogue,
             reads=app.reads,
-            policies=app.policies,
+            candidates=app.candidates,
+            controls=app.terms,
             concurrency=app.settings.sync.concurrency,
         )
+
+    @property
+    def _deletions(self) -> Deletions:
+        return Deletions(app=self.app, stage=self._stage, context=self._context)

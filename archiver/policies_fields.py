@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -145,7 +145,7 @@ def read_zone(value: object) -> str:
 
 def zone_of(name: str) -> tzinfo:
     """Return the zone with a name."""
-    return duration.UTC if name == "UTC" else ZoneInfo(name)
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"

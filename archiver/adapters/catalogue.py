@@ -26,13 +26,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.dml import ReturningInsert
 
 from archiver.adapters.database import connection
-from archiver.adapters.rows import to_entry
-from archiver.adapters.tables import history, moment, recordings, state_type
+from archiver.adapters.rows import of_lock, to_entry
+from archiver.adapters.tables import accounts, history, moment, recordings, state_type
 from archiver.core.lifecycle import require_move
-from archiver.core.model import Entry, Mark, State
+from archiver.core.model import Entry, Mark, Protection, State
 from archiver.errors import Conflict
+from archiver.stages.retention_ports import Settled
 
-CLAIMED = (State.TRANSFERRING, State.PURGING)
+CLAIMED = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
 
 
 class Catalogue:
@@ -109,7 +110,21 @@ class Catalogue:
         """Write something down about a recording that stays where it is. Raises Conflict like `advance`."""
         await self._write_one(entry, entry.state, mark, values)
 
+    async def settled(self, account: str) -> Settled:
+        """Tell under which terms locks and holds of the whole account were last settled."""
+        query = select(accounts.c.protected_under, accounts.c.holds_checked_at).where(accounts.c.account == account)
+        async with connection(self.at_once) as opened:
+            row = (await opened.execute(query)).one_or_none()
+        return Settled(None, None) if row is None else Settled(*row)
+
+    async def settle(self, account: str, settled: Settled) -> None:
+        """Write that down."""
+        values = {"protected_under": settled.under, "holds_checked_at": settled.checked_at}
+        async with connection(self.at_once) as opened:
+            await opened.execute(update(accounts).where(accounts.c.account == account).values(**values))
+
     async def _write_one(self, entry: Entry, after: State, mark: Mark, values: Mapping[str, object]) -> None:
+        values = _columns(values)
         statement = _move_of_one(entry.state, after, tuple(sorted(values)))
         chosen = {"chosen_account": entry.recording.account, "chosen_id": entry.id}
         new = {f"new_{name}": value for name, value in values.items()}
@@ -138,6 +153,15 @@ class Catalogue:
             return int(await opened.scalar(statement, _said(mark)) or 0)
 
 
+def _columns(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Write a copy's protection into its columns."""
+    protection = values.get("protection")
+    if not isinstance(protection, Protection):
+        return values
+    others = {name: value for name, value in values.items() if name != "protection"}
+    return {**others, **of_lock(protection.lock), "on_hold": protection.on_hold}
+
+
 def _moved(
     where: ColumnElement[bool],
     before: State,
@@ -157,6 +181,8 @@ def _move_of_one(before: State, after: State, names: tuple[str, ...]) -> Returni
     where = and_(table.account == bindparam("chosen_account"), table.recording_id == bindparam("chosen_id"))
     if before is State.TRANSFERRING:
         where = and_(where, table.claimed_by == bindparam("said_run"))  # a run that lost its lock must not finish
+    if after in (State.PURGING, State.EXPIRING):
+        where = and_(where, table.on_hold.is_(False))  # a hold may have come since it was asked about
     values = {name: bindparam(f"new_{name}", type_=table[name].type) for name in names}
     moved = _moved(where, before, after, values, table.account, table.recording_id)
     return _logged(moved, before, after).returning(history.c.id)

@@ -75,6 +75,11 @@ class Reads:
             async for entry in self._walk(where):
                 yield entry
 
+    async def held_entries(self, account: str) -> AsyncIterator[Entry]:
+        """Walk the recordings that were last known to be on hold."""
+        async for entry in self._walk(and_(recordings.c.account == account, recordings.c.on_hold)):
+            yield entry
+
     async def _walk(self, where: ColumnElement[bool]) -> AsyncIterator[Entry]:
         last: Entry | None = None
         while True:
@@ -95,6 +100,12 @@ class Reads:
         async with connection(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 
+    async def count_archived(self, account: str) -> int:
+        """Count an account's recordings that the bucket should hold."""
+        where = and_(recordings.c.account == account, recordings.c.state.in_(ARCHIVED))
+        async with connection(self.engine) as opened:
+            return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
+
     async def count_endangered(self, account: str, before: datetime) -> tuple[int, datetime | None]:
         """Count what is not archived of calls that started before a moment; and the start of the oldest of them."""
         table = recordings.c
@@ -104,11 +115,11 @@ class Reads:
             count, oldest = (await opened.execute(query)).one()
         return count, oldest
 
-    async def at_source(self, account: str, recording_ids: Collection[str]) -> set[str]:
-        """Tell which of these recordings the source should still have."""
+    async def among(self, account: str, recording_ids: Collection[str], states: Collection[State]) -> set[str]:
+        """Tell which of these recordings are in one of the states."""
         table = recordings.c
         named = table.recording_id == any_(literal(list(recording_ids), ARRAY(Text)))
-        where = and_(table.account == account, named, table.state.in_(AT_SOURCE))
+        where = and_(table.account == account, named, table.state.in_(states))
         async with connection(self.engine) as opened:
             return set(await opened.scalars(select(table.recording_id).where(where)))
 

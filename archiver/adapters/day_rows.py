@@ -16,7 +16,7 @@ from archiver.core.recount import DueDay, Expected
 MOST_DUE = 400  # days looked at in one pass; the rest is due in the next
 KEPT_PROOF = timedelta(days=1)  # a proof that changes nothing is written down at most so often
 
-AT_SOURCE = "purged_at is null and state <> 'expired' and absent_since is null"
+AT_SOURCE = "purged_at is null and state not in ('expiring', 'expired') and absent_since is null"
 CLAIMED = "claimed > 0 and kind <> 'shrunken'"
 #: Of day `d.day`: what the source should have. A gap of the listing counts on its first day.
 EXPECTED_OF_DAY = f"""
@@ -109,13 +109,15 @@ select d.day, d.checked_at, d.proved_at, d.settled_at, d.said, d.doubt, found.*,
 from {days} as d
 cross join lateral (
     select count(*) as known,
-        count(*) filter (where state in ('verified', 'purging', 'purged', 'expired')) as verified,
-        count(*) filter (where state in ('verified', 'purging', 'purged', 'expired') and purged_at is not null)
-            as deleted,
+        count(*) filter (where copied) as verified,
+        count(*) filter (where copied and purged_at is not null) as deleted,
         count(*) filter (where state = 'excluded') as excluded,
         count(*) filter (where state in ('transferring', 'stored')
             or (state = 'discovered' and problem is null and absent_since is null)) as waiting
-    from recordings where account = :account and call_start >= d.day::timestamp at time zone 'UTC'
+    from recordings, lateral (
+        select state in ('verified', 'purging', 'purged', 'expiring', 'expired') as copied
+    ) as its
+    where account = :account and call_start >= d.day::timestamp at time zone 'UTC'
         and call_start < (d.day + 1)::timestamp at time zone 'UTC'
 ) as found
 cross join lateral (

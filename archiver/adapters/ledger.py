@@ -32,7 +32,7 @@ with page as (
     select recording_id, raw, call_start, absent_since is not null as was_absent,
         -- what was archived keeps the description under which it was archived
         state in ('discovered', 'failed', 'excluded') as follows,
-        state in ('purged', 'expired') and purged_at < :now ::timestamptz - interval '1 hour' as long_purged
+        state in ('purged', 'expiring', 'expired') and purged_at < :now ::timestamptz - interval '1 hour' as long_purged
     from recordings where account = :account and recording_id = any(:ids)
 ), anew as (
     -- most of a page is known from the passes before; a conflict would lock, and so write, each of those rows
@@ -89,7 +89,7 @@ ABSENT = text("""
 with gone as (
     update recordings set absent_since = :now
     where account = :account and recording_id = any(:ids) and absent_since is null and purged_at is null
-        and state not in ('purging', 'expired')  -- the archiver itself has taken it away meanwhile
+        and state not in ('purging', 'expiring', 'expired')  -- the archiver itself has taken it away meanwhile
     returning recording_id, state, call_start
 ), closed as (
     -- a reason for what is missing now is none for what will be
@@ -106,7 +106,7 @@ select :now, :account, recording_id, state, state, :reason, :run from gone
 LOST = text("""
 select recording_id, call_start from recordings
 where account = :account and call_start between :since and :until and listed_at <= :before
-    and state not in ('purging', 'expired') and purged_at is null and absent_since is null
+    and state not in ('purging', 'expiring', 'expired') and purged_at is null and absent_since is null
     and not recording_id = any(:listed)
 order by call_start, recording_id
 """)

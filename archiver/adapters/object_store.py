@@ -16,6 +16,7 @@ from obstore.store import S3Store
 
 from archiver.adapters.object_store_clients import Connection, Patience
 from archiver.adapters.object_store_errors import LIBRARY_ERRORS, Action, Errand, code_of, translate
+from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.object_store_probe import Probe
 from archiver.adapters.object_store_upload import Destination, MultipartUpload
 from archiver.core.model import Fixity, StoreFacts
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 VerifyMode = Literal["auto", "checksum", "readback"]
+_Mode = Literal["create", "overwrite"]
 
 MIB = 1024 * 1024
 PART_SIZE = 5 * MIB  # the least that S3 allows, for memory's sake
@@ -63,6 +65,7 @@ class Bucket:
         """`aws_region` is compared with the bucket's own when it is probed; None for a store without regions."""
         self._bytes, self._client, self._threads = bytes_store, client, threads
         self._bucket, self._scratch_key, self._aws_region, self._verify = bucket, scratch_key, aws_region, verify
+        self.locks = ObjectLocks(client, threads, bucket=bucket)
         self._facts: StoreFacts | None = None
         self._probing = asyncio.Lock()
 
@@ -80,14 +83,15 @@ class Bucket:
         """Try write, read and delete on the scratch object: None where it went well, else the reason and a hint."""
         return await self._in_thread(self._scratch().rights)
 
-    async def create(self, key: str, body: bytes, *, content_type: str) -> None:
+    async def create(self, key: str, body: bytes, *, content_type: str, storage_class: str | None = None) -> None:
         """See `ObjectStore`."""
-        facts = await self._known_facts()
+        facts = await self.facts()
         try:
             async with self._edge("write", key):
                 if not facts.conditional_create:
                     await self._refuse_taken(key)
-                await self._put(key, body, content_type, "create" if facts.conditional_create else "overwrite")
+                mode: _Mode = "create" if facts.conditional_create else "overwrite"
+                await self._put(key, body, content_type, mode, storage_class)
         except ObjectExists:
             # obstore says so of every 409, too: a conflict that leaves no object is not one.
             if await self.size(key) is None:
@@ -100,9 +104,11 @@ class Bucket:
             await self._put(key, body, content_type, "overwrite")
 
     @asynccontextmanager
-    async def upload(self, key: str, *, content_type: str) -> AsyncIterator[MultipartUpload]:
+    async def upload(
+        self, key: str, *, content_type: str, storage_class: str | None = None
+    ) -> AsyncIterator[MultipartUpload]:
         """See `ObjectStore`. Parts go one at a time; leftovers of a killed upload of the same key are aborted."""
-        facts = await self._known_facts()
+        facts = await self.facts()
         _require_plain(key)
         to = Destination(
             client=self._client,
@@ -110,6 +116,7 @@ class Bucket:
             bucket=self._bucket,
             key=key,
             content_type=content_type,
+            storage_class=storage_class,
             facts=facts,
         )
         upload = MultipartUpload(to)
@@ -121,7 +128,7 @@ class Bucket:
 
     async def stored_fixity(self, key: str) -> Fixity:
         """See `ObjectStore`."""
-        if self._verify != "readback" and (await self._known_facts()).checks_sha256:
+        if self._verify != "readback" and (await self.facts()).checks_sha256:
             vouched = await self._vouched_fixity(key)
             if vouched is not None:
                 return vouched
@@ -163,7 +170,8 @@ class Bucket:
             async for chunk in found.stream(min_chunk_size=_CHUNK):
                 yield chunk
 
-    async def _known_facts(self) -> StoreFacts:
+    async def facts(self) -> StoreFacts:
+        """See `ObjectStore`."""
         if self._facts is None:
             async with self._probing:
                 return self._facts or await self.probe()
@@ -178,8 +186,12 @@ class Bucket:
             probe.check_region(self._aws_region)
         return probe.facts()
 
-    async def _put(self, key: str, body: bytes, content_type: str, mode: Literal["create", "overwrite"]) -> None:
+    async def _put(
+        self, key: str, body: bytes, content_type: str, mode: _Mode, storage_class: str | None = None
+    ) -> None:
         attributes = {"Content-Type": content_type}
+        if storage_class is not None:
+            attributes["Storage-Class"] = storage_class
         await obstore.put_async(self._bytes, key, body, attributes=attributes, mode=mode, use_multipart=False)
 
     async def _refuse_taken(self, key: str) -> None:

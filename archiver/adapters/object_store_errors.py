@@ -22,7 +22,7 @@ from archiver.errors import (
     Unreachable,
 )
 
-Action = Literal["write", "read", "head", "upload", "probe", "delete", "list", "open"]
+Action = Literal["write", "read", "head", "upload", "probe", "delete", "list", "open", "versions", "lock", "hold"]
 LIBRARY_ERRORS = (obs.BaseError, FileNotFoundError, boto.BotoCoreError, boto.ClientError, ResponseParserError)
 
 _RIGHTS: dict[Action, str] = {
@@ -31,7 +31,10 @@ _RIGHTS: dict[Action, str] = {
     "head": "s3:GetObject, and s3:ListBucket (without it a missing object looks forbidden)",
     "upload": "s3:PutObject, s3:AbortMultipartUpload, s3:GetObject, s3:ListBucket, s3:ListBucketMultipartUploads",
     "probe": "s3:PutObject, s3:GetObject and s3:ListBucket",
-    "delete": "s3:DeleteObject",
+    "delete": "s3:DeleteObject, and s3:DeleteObjectVersion in a versioned bucket",
+    "versions": "s3:ListBucketVersions, s3:GetObjectVersion, s3:GetObjectRetention and s3:GetObjectLegalHold",
+    "lock": "s3:PutObjectRetention and s3:GetObjectRetention",
+    "hold": "s3:PutObjectLegalHold and s3:GetObjectLegalHold",
     "list": "s3:ListBucket",
     "open": "access",
 }

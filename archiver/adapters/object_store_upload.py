@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,6 +21,7 @@ from archiver.errors import ObjectExists
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import StorageClassType
     from mypy_boto3_s3.type_defs import (
         CompletedPartTypeDef,
         CompleteMultipartUploadRequestTypeDef,
@@ -40,6 +41,7 @@ class Destination:
     bucket: str
     key: str
     content_type: str
+    storage_class: str | None
     facts: StoreFacts
 
     @property
@@ -96,6 +98,8 @@ class MultipartUpload:
             "Key": to.key,
             "ContentType": to.content_type,
         }
+        if to.storage_class is not None:
+            request["StorageClass"] = cast("StorageClassType", to.storage_class)
         if to.facts.checks_sha256:
             request["ChecksumAlgorithm"] = "SHA256"
         self._id = to.client.create_multipart_upload(**request)["UploadId"]

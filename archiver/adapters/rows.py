@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Row
 
 from archiver.core.gaps import Gap, GapKind, missing
-from archiver.core.model import Entry, Fixity, Recording, State
+from archiver.core.model import Entry, Fixity, Lock, LockMode, Recording, State
 
 
 def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
@@ -26,7 +27,21 @@ def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
         attempts=row.attempts,
         next_attempt_at=row.next_attempt_at,
         problem=row.problem,
+        absent_since=row.absent_since,
+        lock=to_lock(row.lock_mode, row.lock_until),
+        on_hold=row.on_hold,
+        expired_at=row.expired_at,
     )
+
+
+def to_lock(mode: str | None, until: datetime | None) -> Lock | None:
+    """Read the lock of a copy."""
+    return None if mode is None or until is None else Lock(LockMode(mode), until)
+
+
+def of_lock(lock: Lock | None) -> dict[str, object]:
+    """Write the lock of a copy."""
+    return {"lock_mode": None if lock is None else lock.mode, "lock_until": None if lock is None else lock.until}
 
 
 def to_recording(row: Row[*tuple[object, ...]]) -> Recording:

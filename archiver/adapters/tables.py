@@ -74,6 +74,8 @@ accounts = Table(
         server_default=text("0"),
         comment="the history up to here has been looked through for days that changed",
     ),
+    Column("protected_under", Text, comment="holds and locks of all rows were settled by it"),
+    Column("holds_checked_at", moment, comment="the bucket's holds were compared"),
     CheckConstraint("page_base in (0, 1)", name="page_base"),
 )
 
@@ -108,6 +110,16 @@ recordings = Table(
     Column("verified_at", moment),
     Column("purged_at", moment),
     Column("absent_since", moment, comment="a proved listing of the source lacked it, and none has had it since"),
+    Column("lock_mode", Text, comment="of the copy, as last set or seen in the bucket"),
+    Column("lock_until", moment),
+    Column(
+        "on_hold",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="a case held it when that was last settled; the bucket was told where it can be",
+    ),
+    Column("expired_at", moment),
     # the work
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", moment, nullable=False),
@@ -117,16 +129,23 @@ recordings = Table(
     CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
     CheckConstraint("size > 0", name="size_positive"),
     CheckConstraint(
-        "state not in ('stored', 'verified', 'purging', 'purged') "
+        "state not in ('stored', 'verified', 'purging', 'purged', 'expiring', 'expired') "
         "or (key is not null and sha256 is not null and size is not null and stored_at is not null)",
         name="archived_is_known",
     ),
     CheckConstraint(
-        "state not in ('verified', 'purging', 'purged') or verified_at is not null", name="verified_is_dated"
+        "state not in ('verified', 'purging', 'purged', 'expiring', 'expired') or verified_at is not null",
+        name="verified_is_dated",
     ),
     CheckConstraint("(state = 'purged') <= (purged_at is not null)", name="purged_is_dated"),
+    CheckConstraint("(state = 'expired') <= (expired_at is not null)", name="expired_is_dated"),
     CheckConstraint("state <> 'purging' or not size_disagrees", name="doubtful_is_not_purged"),
-    CheckConstraint("(state in ('transferring', 'purging')) = (claimed_by is not null)", name="claim_is_owned"),
+    CheckConstraint("state not in ('purging', 'expiring') or not on_hold", name="held_is_not_deleted"),
+    CheckConstraint(
+        "(state in ('transferring', 'purging', 'expiring')) = (claimed_by is not null)", name="claim_is_owned"
+    ),
+    CheckConstraint("lock_mode in ('governance', 'compliance')", name="lock_mode"),
+    CheckConstraint("(lock_mode is null) = (lock_until is null)", name="lock_is_whole"),
     Index(
         "recordings_due_idx",
         "account",
@@ -142,6 +161,7 @@ recordings = Table(
         postgresql_where=text("state in ('failed', 'quarantined') or (state = 'discovered' and problem is not null)"),
     ),
     Index("recordings_absent_idx", "account", "call_start", postgresql_where=text("absent_since is not null")),
+    Index("recordings_held_idx", "account", "call_start", "recording_id", postgresql_where=text("on_hold")),
     Index("recordings_call_id_idx", "call_id"),
     Index("recordings_caller_id_idx", "caller_id"),
     Index("recordings_dnis_idx", "dnis"),
@@ -239,6 +259,42 @@ ledger = Table(
     Column("settled_at", moment),
     CheckConstraint("state in ('proved', 'unproven', 'gap')", name="state"),
     Index("ledger_day_idx", "account", "day", "id"),
+)
+
+controls = Table(
+    "controls",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", moment, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="case, digest of a plan, account; empty for a pause"),
+    Column("event", Text, nullable=False),
+    Column("by", Text, nullable=False, comment="the person, or the run that noticed"),
+    Column("reason", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    CheckConstraint("kind in ('hold', 'plan', 'pause', 'policies')", name="kind"),
+    CheckConstraint(
+        "event in ('added', 'release_asked', 'release_withdrawn', 'released', 'written', 'approved', 'used', "
+        "'paused', 'resumed', 'in_force')",
+        name="event",
+    ),
+    Index("controls_kind_idx", "kind", "subject", "id"),
+    Index(
+        "controls_once_idx",
+        "kind",
+        "subject",
+        "event",
+        unique=True,
+        postgresql_where=text("event in ('added', 'released', 'written', 'approved', 'used')"),
+    ),
+)
+
+policy_sets = Table(
+    "policy_sets",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("text", Text, nullable=False, comment="the file as it was read"),
+    Column("at", moment, nullable=False),
 )
 
 refresh_tokens = Table(

@@ -181,6 +181,14 @@ class Lock:
         return self.mode.strength >= wanted.mode.strength and self.until >= wanted.until
 
 
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What the bucket itself says of an object: its lock, and whether a legal hold is on it."""
+
+    lock: Lock | None = None
+    on_hold: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recording together with what the catalogue knows of its copy and of the work on it."""

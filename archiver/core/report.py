@@ -25,8 +25,13 @@ PLAIN = (
     "excluded",
     "verified",
     "quarantined",
+    "locked",
+    "held",
+    "released",
+    "drifted",
     "deleted",
     "already_gone",
+    "expired",
     "requests",
 )
 MOST_NAMED = 200  # failures named one by one; beyond that they are only counted
@@ -55,8 +60,13 @@ class PassReport:
     excluded: int = 0
     verified: int = 0
     quarantined: int = 0
+    locked: int = 0  # copies whose lock in the bucket was set or extended after they were verified
+    held: int = 0  # copies that came under a legal hold
+    released: int = 0  # and that no longer are
+    drifted: int = 0  # objects that the bucket holds otherwise than it was told
     deleted: int = 0  # at the source
     already_gone: int = 0  # of those: the source said 404
+    expired: int = 0  # deleted in the archive
     requests: int = 0
     clock_seconds: int | None = None  # the source's clock is so far ahead of ours; None: it has not said
     retries: Counter[str] = field(default_factory=Counter)

@@ -134,7 +134,7 @@ def wanted_lock(candidate: Candidate, rules: Rulebook, now: datetime) -> Lock | 
     if regime.lock is None:
         return None
     floor = rules.longest(counted_from(candidate), regime.floors)
-    return Lock(regime.lock, floor.at) if floor is not None and floor.at > now else None
+    return Lock(regime.lock, _whole_second(floor.at)) if floor is not None and floor.at > now else None
 
 
 def floor_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
@@ -162,6 +162,12 @@ def counted_from(candidate: Candidate) -> datetime:
     except OverflowError:
         spoken = add(start, Duration(years=9999))
     return max(start, spoken, candidate.ended_at)
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """Round up: a bucket keeps no fractions, and a lock that ends before its floor would never be enough."""
+    whole = moment.replace(microsecond=0)
+    return whole if whole == moment else whole + timedelta(seconds=1)
 
 
 def _keep(
@@ -233,8 +239,10 @@ def _erasure_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Dec
     regime = rules.regime(candidate)
     if regime.source_never is not None and candidate.at_source:
         return _keep(Reason.SOURCE_NEVER, policy=regime.source_never)
-    kept = _kept_by_policy(regime, rules.longest(counted_from(candidate), regime.floors), now)
-    return kept or Decision(action=Action.ERASE, reason=Reason.ERASURE_REQUESTED)
+    floor = rules.longest(counted_from(candidate), regime.floors)
+    since = None if floor is None else floor.at
+    kept = _kept_by_policy(regime, floor, now)
+    return kept or Decision(action=Action.ERASE, reason=Reason.ERASURE_REQUESTED, not_before=since)
 
 
 def _kept_by_policy(regime: Regime, floor: Bound | None, now: datetime) -> Decision | None:

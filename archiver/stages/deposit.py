@@ -24,6 +24,17 @@ SPARE_BYTES = 1024 * 1024
 LONGEST_BODY = 8 * 1024**3  # bytes, where the source lists no size
 
 
+_Outcome = tuple[Fixity, Download, bool]  # the last: it stood there already
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a copy goes in the bucket. None: the bucket's own storage class."""
+
+    key: str
+    storage_class: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deposited:
     """A copy that stands in the bucket, compared with what was received."""
@@ -42,8 +53,8 @@ class Deposit:
     report: PassReport
     timeout: float  # seconds for one download
 
-    async def bring(self, recording: Recording, key: str) -> Deposited:
-        """Copy one recording under `key`.
+    async def bring(self, recording: Recording, place: Place) -> Deposited:
+        """Copy one recording to its place.
 
         Raises BodyRejected when what comes is not the recording, ObjectExists when another body stands under the
         key, IntegrityError when the bucket does not hold what was sent.
@@ -51,7 +62,7 @@ class Deposit:
         before: Fixity | None = None
         for download in range(1, DOWNLOADS + 1):
             try:
-                received, judgement, adopted = await self._in_time(recording, key, before)
+                received, judgement, adopted = await self._in_time(recording, place, before)
             except Throttled:
                 raise
             except Transient as error:
@@ -70,15 +81,15 @@ class Deposit:
         self.report.retries[cause] += 1
         log.info("download_repeated", download=download, cause=cause, reason=reason)
 
-    async def _in_time(self, recording: Recording, key: str, before: Fixity | None) -> tuple[Fixity, Download, bool]:
+    async def _in_time(self, recording: Recording, place: Place, before: Fixity | None) -> _Outcome:
         try:
             async with asyncio.timeout(self.timeout):
-                return await self._attempt(recording, key, before)
+                return await self._attempt(recording, place, before)
         except TimeoutError:
             msg = f"the download took longer than {self.timeout:.0f} s (sync.download_timeout)"
             raise Transient(msg) from None
 
-    async def _attempt(self, recording: Recording, key: str, before: Fixity | None) -> tuple[Fixity, Download, bool]:
+    async def _attempt(self, recording: Recording, place: Place, before: Fixity | None) -> _Outcome:
         async with self.source.download(recording.id) as stream, AsyncExitStack() as cleanup:
             body = Body(stream, limit=longest(recording.size))
             head = await body.part(self.store.part_size)
@@ -86,7 +97,7 @@ class Deposit:
                 raise BodyRejected(problem)
             upload = None
             if not body.ended:
-                upload = await self._begin(cleanup, key)
+                upload = await self._begin(cleanup, place)
                 await self._send(head, upload)
                 head = b""  # one part at a time is in memory
                 while await self._send(await body.part(self.store.part_size), upload):
@@ -95,13 +106,14 @@ class Deposit:
             judgement = judge_download(recording.size, received, before)
             if judgement is Download.DOUBTFUL:
                 return received, judgement, False
-            adopted = await self._finish(key, head, upload, received, whole_in_head=len(head) == received.size)
+            adopted = await self._finish(place, head, upload, received, whole_in_head=len(head) == received.size)
             return received, judgement, adopted
 
-    async def _begin(self, cleanup: AsyncExitStack, key: str) -> Upload | None:
+    async def _begin(self, cleanup: AsyncExitStack, place: Place) -> Upload | None:
         """Begin a multipart upload; None when an object already stands there and is to be compared only."""
+        opening = self.store.upload(place.key, content_type=AUDIO_TYPE, storage_class=place.storage_class)
         try:
-            return await cleanup.enter_async_context(self.store.upload(key, content_type=AUDIO_TYPE))
+            return await cleanup.enter_async_context(opening)
         except ObjectExists:
             return None
 
@@ -112,19 +124,19 @@ class Deposit:
         return bool(part)
 
     async def _finish(
-        self, key: str, head: bytes, upload: Upload | None, received: Fixity, *, whole_in_head: bool
+        self, place: Place, head: bytes, upload: Upload | None, received: Fixity, *, whole_in_head: bool
     ) -> bool:
         """Make the object visible and compare. True: it stood there already, with the same bytes."""
         try:
             if whole_in_head:
-                await self.store.create(key, head, content_type=AUDIO_TYPE)
+                await self.store.create(place.key, head, content_type=AUDIO_TYPE, storage_class=place.storage_class)
             elif upload is not None:
                 await upload.complete()
             else:
-                raise ObjectExists(key)
+                raise ObjectExists(place.key)
         except ObjectExists:
-            return await self._adopt(key, received)
-        size = await self.store.size(key)
+            return await self._adopt(place.key, received)
+        size = await self.store.size(place.key)
         if size != received.size:
             msg = f"the bucket holds {size} bytes of the {received.size} that were sent"
             raise IntegrityError(msg)

@@ -24,6 +24,7 @@ from archiver.core.model import (
     StoreFacts,
 )
 from archiver.core.recount import DueDay, Expected, Lost
+from archiver.stages.retention_ports import Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,11 @@ class ObjectStore(Protocol):
         """Try on a scratch key what the bucket enforces. Writes and removes one small object."""
         ...
 
-    async def create(self, key: str, body: bytes, *, content_type: str) -> None:
+    async def facts(self) -> StoreFacts:
+        """What `probe` found, asked for once."""
+        ...
+
+    async def create(self, key: str, body: bytes, *, content_type: str, storage_class: str | None = None) -> None:
         """Put one object with its SHA-256. Raises ObjectExists; never overwrites, on any store."""
         ...
 
@@ -102,7 +107,9 @@ class ObjectStore(Protocol):
         """Put one object, over whatever stands there. For sidecars only."""
         ...
 
-    def upload(self, key: str, *, content_type: str) -> AbstractAsyncContextManager[Upload]:
+    def upload(
+        self, key: str, *, content_type: str, storage_class: str | None = None
+    ) -> AbstractAsyncContextManager[Upload]:
         """Begin a multipart upload. Raises ObjectExists when the key is taken."""
         ...
 
@@ -153,11 +160,22 @@ class Catalogue(Protocol):
         ...
 
     async def advance(self, entry: Entry, after: State, mark: Mark, **values: object) -> None:
-        """Move one recording on. Raises Conflict when it is no longer as `entry` says."""
+        """Move one recording on. Raises Conflict when it is no longer as `entry` says.
+
+        Values are columns, and `protection` for those of lock and hold.
+        """
         ...
 
     async def note(self, entry: Entry, mark: Mark, **values: object) -> None:
         """Write about a recording that stays in its state. Raises Conflict like `advance`."""
+        ...
+
+    async def settled(self, account: str) -> Settled:
+        """Tell under which terms locks and holds of the whole account were last settled."""
+        ...
+
+    async def settle(self, account: str, settled: Settled) -> None:
+        """Write that down."""
         ...
 
 
@@ -249,12 +267,24 @@ class CatalogueReads(Protocol):
         """Walk all recordings of an account in the given states, in batches."""
         ...
 
+    def held_entries(self, account: str) -> AsyncIterator[Entry]:
+        """Walk the recordings that were last known to be on hold, in batches."""
+        ...
+
     async def entry(self, account: str, recording_id: str) -> Entry | None:
         """Find one recording by its natural key."""
         ...
 
     async def count_endangered(self, account: str, before: datetime) -> tuple[int, datetime | None]:
         """Count what is not archived of calls that started before a moment; and the start of the oldest of them."""
+        ...
+
+    async def count_archived(self, account: str) -> int:
+        """Count the recordings that the bucket should hold."""
+        ...
+
+    async def among(self, account: str, recording_ids: Collection[str], states: Collection[State]) -> set[str]:
+        """Tell which of these recordings are in one of the states."""
         ...
 
     async def count_at_source(self, account: str) -> int:

@@ -13,8 +13,8 @@ from archiver.core import backoff, naming, sidecar
 from archiver.core.clocks import latest
 from archiver.core.danger import SourceRetention
 from archiver.core.model import Entry, State
-from archiver.core.policy import PolicySet
 from archiver.core.retention import excluded_by
+from archiver.core.rulebook import Rulebook
 from archiver.errors import (
     ArchiverError,
     Conflict,
@@ -29,7 +29,7 @@ from archiver.errors import (
 )
 from archiver.stages.budget import ByteBudget
 from archiver.stages.context import Context
-from archiver.stages.deposit import Deposit, Deposited
+from archiver.stages.deposit import Deposit, Deposited, Place
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore
 from archiver.stages.workers import run_workers
 
@@ -47,7 +47,7 @@ class Transfer:
     store: ObjectStore
     catalogue: Catalogue
     reads: CatalogueReads
-    policies: PolicySet
+    rules: Rulebook
     budget: ByteBudget
     prefix: str
     concurrency: int
@@ -64,7 +64,8 @@ class Transfer:
         if lost := await self.catalogue.hand_back(account, orphans, forgive=False):
             log.warning("claims_recovered", recordings=lost)
         await self.catalogue.requeue_failed(account, context.mark("tried again after a day on the gap list"))
-        await self.catalogue.requeue_excluded(account, self.policies.digest, context.mark("the policies have changed"))
+        changed = context.mark("the policies have changed")
+        await self.catalogue.requeue_excluded(account, self.rules.policies.digest, changed)
         if self.retention is not None:
             await self._warn(self.retention)
         try:
@@ -115,7 +116,7 @@ class Transfer:
 
     async def _settle(self, entry: Entry) -> None:
         """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
-        policy = excluded_by(entry.recording, self.policies.policies)
+        policy = excluded_by(entry.recording, self.rules)
         if policy is not None:
             await self._exclude(entry, policy)
             return
@@ -137,10 +138,11 @@ class Transfer:
     async def _archive(self, entry: Entry) -> None:
         recording = entry.recording
         key = naming.audio_key(self.prefix, recording)
+        place = Place(key, self.rules.regime(recording).storage_class)
         part = self.store.part_size
         # twice: the pieces as they come and the part made of them
         async with self.budget.lend(2 * min(recording.size or part, part)):
-            deposited = await self.deposit.bring(recording, key)
+            deposited = await self.deposit.bring(recording, place)
         await self._write_sidecar(entry, key, deposited)
         mark = self.context.mark("stored", key=key, sha256=deposited.fixity.sha256, size=deposited.fixity.size)
         await self.catalogue.advance(
@@ -182,7 +184,7 @@ class Transfer:
                 await self.store.replace(beside, body, content_type=naming.SIDECAR_TYPE)
 
     async def _exclude(self, entry: Entry, policy: str) -> None:
-        reason, digest = f"policy {policy} says archive: false", self.policies.digest
+        reason, digest = f"policy {policy} says archive: false", self.rules.policies.digest
         mark = self.context.mark(reason)
         await self.catalogue.advance(entry, State.EXCLUDED, mark, problem=reason, policies_digest=digest)
         self.context.report.excluded += 1

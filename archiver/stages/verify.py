@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from archiver.core.model import Entry, State
+from archiver.core.candidates import candidate
+from archiver.core.model import Entry, Protection, State
+from archiver.core.protection import wanted
+from archiver.core.retention import Terms
 from archiver.errors import Conflict, SkipItem, Transient
 from archiver.stages.context import Context
+from archiver.stages.guarding import Guard, told
 from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, ObjectStore
+from archiver.stages.retention_ports import Controls
 from archiver.stages.workers import Feed, run_workers
 
 log = structlog.get_logger()
@@ -31,23 +36,26 @@ class Verify:
     context: Context
     store: ObjectStore
     catalogue: Catalogue
+    guard: Guard
+    controls: Controls
     concurrency: int
 
     async def run(self, entries: AsyncIterator[Entry]) -> None:
         """Verify each entry, `concurrency` at a time; a bad copy goes into quarantine."""
         feed = Feed(entries)
+        terms = await self.controls.terms(self.context.clock())
 
         async def work() -> None:
             while not self.context.stopping() and (entry := await feed.next()) is not None:
                 with structlog.contextvars.bound_contextvars(recording_id=entry.id):
-                    await self._verify(entry)
+                    await self._verify(entry, terms)
 
         await run_workers(self.concurrency, work)
 
-    async def _verify(self, entry: Entry) -> None:
+    async def _verify(self, entry: Entry, terms: Terms) -> None:
         try:
             verdict = await inspect_copy(self.store, entry)
-            await (self._good(entry) if verdict.good else self._bad(entry, verdict.problem or ""))
+            await (self._good(entry, terms) if verdict.good else self._bad(entry, verdict.problem or ""))
         except Conflict as error:
             log.info("verification_outrun", reason=str(error))
         except (Transient, SkipItem) as error:
@@ -55,16 +63,28 @@ class Verify:
             self.context.report.fail(entry.id, type(error).__name__, str(error))
             log.warning("verification_failed", reason=str(error))
 
-    async def _good(self, entry: Entry) -> None:
+    async def _good(self, entry: Entry, terms: Terms) -> None:
+        """Lock and hold the copy as the terms ask, then say that it is good, in one change of its row."""
         after = after_good(entry)
-        mark = self.context.mark("the copy in the bucket is the one on record")
+        values, said = await self._protect(entry, terms)
+        mark = self.context.mark(f"the copy in the bucket is the one on record{said}")
         if entry.state is after:
-            await self.catalogue.note(entry, mark, verified_at=mark.at)
+            await self.catalogue.note(entry, mark, verified_at=mark.at, **values)
         else:
             problem = entry.problem if entry.size_disagrees else None
-            await self.catalogue.advance(entry, after, mark, verified_at=mark.at, problem=problem)
+            await self.catalogue.advance(entry, after, mark, verified_at=mark.at, problem=problem, **values)
         self.context.report.verified += 1
         log.debug("recording_verified")
+
+    async def _protect(self, entry: Entry, terms: Terms) -> tuple[dict[str, object], str]:
+        """Settle what holds the copy. Returns what to write down about it, and words for the history."""
+        if entry.state is State.PURGING:  # the purge stage's to ask about
+            return {}, ""
+        wants = wanted(candidate(entry), terms, self.context.clock())
+        protection = await self.guard.settle(entry, wants)
+        if protection == Protection(entry.lock, entry.on_hold):
+            return {}, ""
+        return {"protection": protection}, f"; {told(entry, wants, protection)}"
 
     async def _bad(self, entry: Entry, problem: str) -> None:
         mark = self.context.mark(problem)

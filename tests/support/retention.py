@@ -1,20 +1,26 @@
-"""Candidates, policies and Hypothesis strategies for retention tests."""
+"""Recordings, policies and terms for retention tests: ordinary as they come, changed where a test says so."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from hypothesis import strategies as st
-
-from archiver.core.duration import Duration
-from archiver.core.model import State
-from archiver.core.policy import DIRECTIONS, NEVER, Match, Policy
-from archiver.core.retention import Candidate
+from archiver.core.decision import Candidate
+from archiver.core.duration import parse
+from archiver.core.holds import Hold, Query
+from archiver.core.lifecycle import AT_SOURCE
+from archiver.core.match import Match
+from archiver.core.model import Lock, LockMode, State
+from archiver.core.policy import NEVER, Policy, PolicySet, Wait
+from archiver.core.retention import Earlier, Terms
+from archiver.core.rulebook import Rulebook
 
 ENDED = datetime(2025, 1, 1, 0, 10, tzinfo=UTC)
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
-EARLY = datetime(2020, 1, 1, tzinfo=UTC)  # before every moment of `moments`
+FAR_FUTURE = datetime(2099, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+EVERYTHING = Match()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,13 @@ class Sample:
     size_disagrees: bool = False
     sha256: str | None = "a" * 64
     size: int | None = 400_000
+    caller_id: str | None = "+91 22 5550 0100"
+    dnis: str | None = "15550199"
+    cnam: str | None = "CALLER 1"
+    rule_ids: tuple[str, ...] = ("7",)
+    at_source: bool | None = None  # as the state says
+    lock: Lock | None = None
+    on_hold: bool = False
 
     def candidate(self) -> Candidate:
         return Candidate(
@@ -50,70 +63,65 @@ class Sample:
             size_disagrees=self.size_disagrees,
             sha256=self.sha256,
             size=self.size,
+            caller_id=self.caller_id,
+            dnis=self.dnis,
+            cnam=self.cnam,
+            rule_ids=self.rule_ids,
+            at_source=self.state in AT_SOURCE if self.at_source is None else self.at_source,
+            lock=self.lock,
+            on_hold=self.on_hold,
         )
 
 
-def waits() -> st.SearchStrategy[Duration]:
-    """Short enough that some candidates are due."""
-    return st.builds(Duration, years=st.integers(0, 3), months=st.integers(0, 8), days=st.integers(0, 300))
+def wait(text: str | None) -> Wait | None:
+    """`30d`, `never`, or nothing."""
+    if text is None or text == NEVER:
+        return NEVER if text else None
+    return parse(text)
 
 
-def durations() -> st.SearchStrategy[Duration]:
-    return st.builds(
-        Duration,
-        years=st.integers(0, 12),
-        months=st.integers(0, 30),
-        days=st.integers(0, 800),
-        seconds=st.integers(0, 200_000),
+def policy(
+    name: str = "desk",
+    *,
+    match: Match = EVERYTHING,
+    source: str | None = None,
+    floor: str | None = None,
+    ceiling: str | None = None,
+    lock: LockMode | None = None,
+    storage_class: str | None = None,
+    archive: bool | None = None,
+) -> Policy:
+    """A policy with durations as people write them."""
+    return Policy(
+        name=name,
+        match=match,
+        source_delete_after=wait(source),
+        keep_at_least=None if floor is None else parse(floor),
+        delete_after=wait(ceiling),
+        lock=lock,
+        storage_class=storage_class,
+        archive=archive,
     )
 
 
-def moments(until: int = 2032) -> st.SearchStrategy[datetime]:
-    return st.datetimes(datetime(2020, 1, 1), datetime(until, 12, 31), timezones=st.just(UTC))
-
-
-def matches() -> st.SearchStrategy[Match]:
-    short = st.builds(Duration, seconds=st.integers(0, 3_600))
-    return st.builds(
-        Match,
-        accounts=st.lists(st.sampled_from(["acme", "zenith"]), max_size=1).map(tuple),
-        extensions=st.lists(st.sampled_from(["21*", "3001", "?00?"]), max_size=2).map(tuple),
-        directions=st.lists(st.sampled_from(DIRECTIONS), max_size=2, unique=True).map(tuple),
-        min_duration=st.none() | short,
-        max_duration=st.none() | short,
+def terms(
+    *policies: Policy,
+    zone: tzinfo = UTC,
+    holds: Sequence[Hold] = (),
+    earlier: Sequence[tuple[Sequence[Policy] | None, datetime]] = (),
+) -> Terms:
+    """Terms of policies; `earlier` are sets that still bind the account acme, None one that cannot be read."""
+    before = tuple(
+        Earlier(None if old is None else Rulebook(PolicySet(policies=tuple(old), zone=zone)), until)
+        for old, until in earlier
     )
+    book = Rulebook(PolicySet(policies=policies, zone=zone))
+    return Terms(rules=book, holds=tuple(holds), earlier={"acme": before} if before else {})
 
 
-def policy_sets() -> st.SearchStrategy[tuple[Policy, ...]]:
-    one = st.builds(
-        Policy,
-        name=st.text("abcdef", min_size=1, max_size=4),
-        match=st.one_of(matches(), st.just(Match()), st.just(Match())),
-        source_delete_after=st.one_of(waits(), waits(), waits(), waits(), st.none(), st.just(NEVER)),
-        archive=st.sampled_from([None, True, False]),
-    )
-    return st.lists(one, min_size=1, max_size=4, unique_by=lambda policy: policy.name).map(tuple)
-
-
-def candidates() -> st.SearchStrategy[Candidate]:
-    return st.one_of(_candidates(sound=True), _candidates(sound=True), _candidates(sound=False))
-
-
-def _candidates(*, sound: bool) -> st.SearchStrategy[Candidate]:
-    """Sound ones could be deleted if a policy says so; of the others few could."""
-    return st.builds(
-        Candidate,
-        account=st.sampled_from(["acme", "zenith"]),
-        recording_id=st.text("0123456789", min_size=1, max_size=6),
-        direction=st.none() | st.sampled_from([*DIRECTIONS, "sideways"]),
-        extensions=st.lists(st.sampled_from(["2101", "3001", "9"]), max_size=2).map(tuple),
-        duration_ms=st.none() | st.integers(-1, 8_000_000),
-        start=moments(2023 if sound else 2032),
-        ended_at=moments(2023 if sound else 2032),
-        state=st.just(State.VERIFIED) if sound else st.sampled_from(State),
-        listed_at=st.just(EARLY) if sound else moments(),
-        verified_at=st.just(EARLY) if sound else moments() | st.none(),
-        size_disagrees=st.just(value=False) if sound else st.booleans(),
-        sha256=st.just("b" * 64) if sound else st.just("b" * 64) | st.none(),
-        size=st.integers(0, 10**9) if sound else st.integers(0, 10**9) | st.none(),
-    )
+def hold(
+    name: str = "case-1", *, at: datetime = NOW, future: bool = False, ids: Sequence[str] = (), **asked: object
+) -> Hold:
+    """An open case of one author; `asked` are rules of its match."""
+    query = Query(ids=tuple(ids), match=Match(**asked))  # type: ignore[arg-type]
+    return Hold(name=name, reason="a complaint", author="Anna", at=at, query=query, future=future)

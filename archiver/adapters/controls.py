@@ -1,0 +1,69 @@
+"""The log of decisions about deletion, in Postgres: written once, read whole, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from archiver.adapters.database import connection
+from archiver.adapters.tables import controls, policy_sets
+from archiver.core.controls import Control, Event, Kind
+from archiver.errors import Conflict
+
+_COLUMNS = ("at", "kind", "subject", "event", "by", "reason", "detail")
+
+
+class Controls:
+    """All methods raise Unreachable, SchemaError or StopDaemon when the database fails."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """`engine` stays the caller's to dispose of."""
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def record(self, one: Control) -> None:
+        """Write a decision down. Raises Conflict where it can be made once only, and was."""
+        values = {name: getattr(one, name) for name in _COLUMNS} | {"detail": dict(one.detail)}
+        statement = upsert(controls).values(**values).on_conflict_do_nothing().returning(controls.c.id)
+        async with connection(self._engine) as opened:
+            if await opened.scalar(statement) is None:
+                msg = f"{one.kind} {one.subject} was {one.event} already"
+                raise Conflict(msg)
+
+    async def log(self, kinds: Collection[Kind], subject: str | None = None) -> list[Control]:
+        """Read the decisions of some kinds, oldest first."""
+        query = select(controls).where(controls.c.kind.in_(kinds)).order_by("id")
+        if subject is not None:
+            query = query.where(controls.c.subject == subject)
+        async with connection(self._engine) as opened:
+            return [_control(row) for row in await opened.execute(query)]
+
+    async def extent(self) -> tuple[int, int]:
+        """Return a pair that is another one whenever something was written. Cheap: to be asked before each deletion.
+
+        The highest number alone would not do: a lower one can come to light after it.
+        """
+        query = select(func.count(), func.coalesce(func.max(controls.c.id), 0)).select_from(controls)
+        async with connection(self._engine) as opened:
+            count, highest = (await opened.execute(query)).one()
+        return int(count), int(highest)
+
+    async def keep_policies(self, digest: str, text: str, now: datetime) -> None:
+        """Keep the text of a policies file under the digest of what it means, as it was first seen."""
+        row = upsert(policy_sets).values(digest=digest, text=text, at=now)
+        async with connection(self._engine) as opened:
+            await opened.execute(row.on_conflict_do_nothing())
+
+    async def policies_text(self, digest: str) -> str | None:
+        """Return the text of policies that were in force."""
+        async with connection(self._engine) as opened:
+            found: str | None = await opened.scalar(select(policy_sets.c.text).where(policy_sets.c.digest == digest))
+        return found
+
+
+def _control(row: Row[*tuple[object, ...]]) -> Control:
+    values = {name: getattr(row, name) for name in _COLUMNS}
+    return Control(**values | {"kind": Kind(row.kind), "event": Event(row.event)})
