@@ -88,7 +88,7 @@ class Pass:
             await self._keep_ledger()
             return conclude(0)
 
-    async def protect(self, *, everything: bool) -> int:
+    async def protect(self) -> int:
         """Compare locks and holds in the bucket with the record, and settle them. Returns the exit code."""
         async with self._recorded("protect") as conclude:
             now = self.app.clock()
@@ -96,7 +96,7 @@ class Pass:
             for name in self.app.sources:
                 context = self._context(name)
                 with structlog.contextvars.bound_contextvars(account=name):
-                    work = partial(self._protect(context).check, terms, now, everything=everything)
+                    work = partial(self._protect(context).check, terms, now, everything=True)
                     await self._stage(context, "protect", work)
             return conclude(0)
 

@@ -14,6 +14,7 @@ from archiver.core.duration import Duration
 from archiver.core.match import Hours
 from archiver.core.model import LockMode
 from archiver.core.policy import NEVER, Mode, Wait
+from archiver.errors import ConfigError
 from archiver.validation import DurationText, closest, read_duration
 
 _CENTURY_MONTHS = 1_200
@@ -132,6 +133,22 @@ def _read_day(value: object) -> date:
     except ValueError:
         msg = "must be a day alone, like 2025-03-31"
         raise ValueError(msg) from None
+
+
+def read_day(text: str, where: str) -> date:
+    """Read a day from the command line. Raises ConfigError."""
+    try:
+        return _read_day(text)
+    except ValueError as error:
+        raise ConfigError(f"{where} {error}") from None
+
+
+def read_name(text: str) -> str:
+    """Read a name from the command line: as strict as a policy's. Raises ConfigError."""
+    try:
+        return _plain_name(text)
+    except ValueError as error:
+        raise ConfigError(f"the name {error}") from None
 
 
 def read_zone(value: object) -> str:

@@ -12,7 +12,20 @@ import structlog
 import typer
 
 from archiver import __version__, logs
-from archiver.cli import covering, deleting, gapping, looking, mending, proving, running, setting_up
+from archiver.cli import (
+    covering,
+    deleting,
+    erasing,
+    explaining,
+    gapping,
+    holding,
+    looking,
+    mending,
+    pausing,
+    proving,
+    running,
+    setting_up,
+)
 from archiver.cli.common import OutputClosed, State, complain, err
 from archiver.cli.tuning import tune
 from archiver.errors import ArchiverError
@@ -37,7 +50,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, deleting, looking, covering, gapping, mending, proving, setting_up):
+for module in (running, deleting, erasing, holding, pausing, looking, explaining, covering, gapping, mending, proving,
+               setting_up):  # fmt: skip
     module.add_to(cli)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import getpass
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archiver import logs
+from archiver.core.people import person
 from archiver.errors import ArchiverError, ConfigError
 from archiver.settings import Settings, load
 
@@ -41,6 +43,7 @@ class _Console(Console):
 out = _Console(highlight=False, soft_wrap=True, emoji=False)
 err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: your login name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -61,6 +64,16 @@ class State:
 def run(main: Coroutine[None, None, T]) -> T:
     """Run a command's coroutine to its end."""
     return asyncio.run(main)
+
+
+def who(by: str | None) -> str:
+    """Tell who decides: a decision without a name is worth nothing to an auditor. Raises ConfigError."""
+    if by is not None:
+        return person(by)
+    try:
+        return person(getpass.getuser())
+    except (KeyError, ImportError, OSError):  # a container's user often has no name
+        raise ConfigError("your login name is not known here", hint="say who you are: --by NAME") from None
 
 
 def leave(code: int) -> None:

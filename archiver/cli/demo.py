@@ -11,17 +11,21 @@ from typing import Annotated, TextIO
 
 import typer
 
-from archiver import logs
+from archiver import logs, plans
 from archiver.adapters import database
 from archiver.adapters.coverage_reads import CoverageReads
 from archiver.app import App, new_run_id, now, open_app, open_engine
-from archiver.cli.common import leave, out, run
+from archiver.cli.common import leave, out, run, words
 from archiver.cli.covering import chosen, look, show_coverage
+from archiver.cli.deleting import RETENTION, file_plan, history_of
 from archiver.cli.demo_parts import BUCKET, KEY_ID, REGION, SECRET, local_s3, make_bucket, mirror, prepare
+from archiver.cli.holding import opening
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass, show_plan
-from archiver.core.plan import parse, render
+from archiver.core.holds import Hold, Query
+from archiver.core.plan_file import parse, render
 from archiver.core.report import PassReport
+from archiver.errors import SafetyLimit
 from archiver.passes import Pass
 from archiver.scheduler import Interrupt
 from archiver.settings import Settings, load
@@ -58,6 +62,7 @@ policies:
     archive: {{keep_at_least: 8y}}
 """
 
+AUTHOR, APPROVER, CASE = "demo author", "demo approver", "case-4711"
 SHOWN = 45  # days of the coverage table: as many as hold calls
 
 
@@ -132,18 +137,19 @@ async def _story(stage: Stage, settings: Settings) -> int:
     await _pass(settings)
     _title("Second pass: a recording that was published late, behind the watermark, is found by looking back")
     await _pass(settings)
-    _title("Retention: what the policies would delete at the source, and why")
-    async with open_app(settings) as app:
-        plan = await Pass(app=app, run=new_run_id()).draft()
-        show_plan(plan, app.policies, most=10)
+    settings = stage.write(deletion="approve")
     plan_file = stage.folder / "plan.json"
-    plan_file.write_text(render(plan))
-    _title("Deletion is switched on in policies.yaml, and exactly that plan is applied")
-    settings = stage.write(deletion="automatic")
     async with open_app(settings) as app:
+        await _plan(app, plan_file)
+        _title("A case is opened: a legal hold on one of these recordings. Then a second person approves the plan")
+        await _hold_and_approve(app, plan_file)
+        _title("Exactly that plan is applied; what no longer qualifies is kept, with its reason")
         work = Pass(app=app, run=new_run_id())
-        async with shown(work):
-            await work.apply(parse(plan_file.read_text()))
+        text = plan_file.read_text()
+        async with plans.in_use(app.engine, app.controls, parse(text), text, app.policies, app.clock()) as record:
+            async with shown(work):
+                await work.apply(parse(text), history_of(record))
+            await plans.use_up(app.controls, record, work.run, app.clock())
         await _sum_up(app, work)
     _title("Last pass: nothing to do")
     last = await _pass(settings)
@@ -151,6 +157,36 @@ async def _story(stage: Stage, settings: Settings) -> int:
     _title("Coverage: what an auditor asks for. Every day is proved, but for the gap that has a name")
     await _cover(settings)
     return code
+
+
+async def _plan(app: App, file: Path) -> None:
+    _title("Retention: what the policies would delete at the source, and why")
+    plan = await Pass(app=app, run=new_run_id()).draft(author=AUTHOR)
+    show_plan(plan, app.policies, most=10)
+    await file_plan(app, plan, render(plan), RETENTION, file)
+
+
+async def _hold_and_approve(app: App, file: Path) -> None:
+    text = file.read_text()  # noqa: ASYNC240 - nothing else waits
+    plan = parse(text)
+    case = Hold(
+        name=CASE,
+        reason="complaint 4711",
+        author=AUTHOR,
+        at=app.clock(),
+        query=Query(ids=(plan.items[0].recording_id,)),
+    )
+    await app.controls.record(opening(case))
+    out.print(f"archiver hold add {case.name} --reason '{case.reason}' --id {plan.items[0].recording_id}")
+    try:
+        async with plans.in_use(app.engine, app.controls, plan, text, app.policies, app.clock()):
+            pass
+    except SafetyLimit as refusal:
+        out.print("archiver apply plan.json: refused,", words(refusal))
+    await plans.approve(
+        app.controls, plan, text, app.policies, by=APPROVER, reason="read and found right", now=app.clock()
+    )
+    out.print(f"archiver approve plan.json --by '{APPROVER}': approved")
 
 
 async def _cover(settings: Settings) -> None:

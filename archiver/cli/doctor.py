@@ -10,12 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
-from archiver.app import now, open_engine, open_source, open_store
+from archiver.app import now, open_engine, open_source, open_store, policies_of
 from archiver.core.model import Slice, StoreFacts
 from archiver.errors import ArchiverError
 from archiver.settings import Account, Settings
 
 OLDEST_POSTGRES = 140000
+LOCKLESS = "make a bucket with object lock (it cannot be added to every bucket later), or take lock out of the policies"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +74,16 @@ async def _bucket(settings: Settings) -> Finding:
     if "write" in missing or "read" in missing:
         found = "; ".join(f"{right}: {why}" for right, why in missing.items())
         return Finding(neighbour=neighbour, good=False, found=found, advice="give the missing right", exit_code=5)
+    if policies_of(settings).wants_locks and not facts.object_lock:
+        found = f"a policy wants a lock, and the bucket has no object lock ({_described(facts, missing)})"
+        return Finding(neighbour=neighbour, good=False, found=found, advice=LOCKLESS, exit_code=2)
     return Finding(neighbour=neighbour, good=True, found=_described(facts, missing))
 
 
 def _described(facts: StoreFacts, missing: Mapping[str, str]) -> str:
     parts = [
         "write and read work",
-        "no right to delete (only a later version's expiry needs it)" if "delete" in missing else "delete works",
+        "no right to delete (deleting in the archive needs it)" if "delete" in missing else "delete works",
         "checks SHA-256 on upload" if facts.checks_sha256 else "ignores wrong checksums: copies are read back",
         "refuses to overwrite" if facts.conditional_create else "would overwrite: the archiver looks first",
         "versioned" if facts.versioned else "not versioned",

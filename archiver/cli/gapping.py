@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections import Counter
 from datetime import datetime
@@ -14,7 +13,23 @@ from archiver.adapters import database, gap_rows
 from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.database import connection
 from archiver.app import now, open_engine
-from archiver.cli.common import AsJson, State, add, echo, leave, moment, out, print_json, run, show, span, table, words
+from archiver.cli.common import (
+    AsJson,
+    By,
+    State,
+    add,
+    echo,
+    leave,
+    moment,
+    out,
+    print_json,
+    run,
+    show,
+    span,
+    table,
+    who,
+    words,
+)
 from archiver.cli.looking import ACCOUNT
 from archiver.cli.summary import call_starts, told
 from archiver.core.gaps import Gap
@@ -125,24 +140,14 @@ def explain_gap(
     number: Number,
     *,
     reason: Annotated[str, typer.Option(help="Why nothing more can be done; for the auditor.")],
-    by: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; default: your login name.")] = None,
+    by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Give the reason for a gap. It stays in every report, and no longer makes exit code 3."""
     if not reason.strip():
         raise typer.BadParameter("--reason must say something")
     state: State = context.obj
-    run(_explain(state.settings(quiet=True), number, reason.strip(), _name(by), as_json=as_json))
-
-
-def _name(by: str | None) -> str:
-    """Who explains: an explanation without a name is worth nothing to an auditor. Raises ConfigError."""
-    if by is not None and not by.strip():
-        raise typer.BadParameter("--by must name somebody")
-    try:
-        return getpass.getuser() if by is None else by.strip()
-    except (KeyError, ImportError, OSError):  # a container's user often has no name
-        raise ConfigError("your login name is not known here", hint="say who explains it: --by NAME") from None
+    run(_explain(state.settings(quiet=True), number, reason.strip(), who(by), as_json=as_json))
 
 
 async def _explain(settings: Settings, number: int, reason: str, by: str, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`status`, `search`, `explain` and `fetch`: finding things out, and getting a recording back."""
+"""`status`, `search` and `fetch`: finding things out, and getting a recording back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from archiver.adapters import database
 from archiver.adapters.catalogue_reads import AccountStatus, Reads, Search
-from archiver.adapters.coverage_reads import CoverageReads
-from archiver.app import now, open_engine, open_store, policies_of
+from archiver.adapters.controls import Controls
+from archiver.app import now, open_engine, open_store
 from archiver.cli.common import (
     AsJson,
     State,
@@ -28,14 +28,14 @@ from archiver.cli.common import (
     words,
 )
 from archiver.cli.health import length, tell_freshness
+from archiver.cli.pausing import told as told_pause
 from archiver.cli.restore import restore
-from archiver.cli.summary import show_gaps, told
+from archiver.cli.summary import show_gaps
+from archiver.core.controls import Kind, holds_in, pause_in
 from archiver.core.model import Entry
 from archiver.core.model import State as Stage
-from archiver.core.retention import decide
 from archiver.errors import ConfigError
 from archiver.settings import Settings
-from archiver.stages.purge import candidate
 
 MOST_GAPS = 1000
 ACCOUNT = typer.Option("--account", help="Only this account.")
@@ -43,7 +43,7 @@ ACCOUNT = typer.Option("--account", help="Only this account.")
 
 def add_to(cli: typer.Typer) -> None:
     """Add these commands."""
-    for command in (status, search, explain, fetch):
+    for command in (status, search, fetch):
         cli.command()(command)
 
 
@@ -72,16 +72,22 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
         accounts, runs = await reads.status(), await reads.last_runs(limit=1)
         total = await reads.count_gaps()
         gaps = await reads.gaps(limit=MOST_GAPS if as_json else 20)
+        said = await Controls(engine).log([Kind.HOLD, Kind.PAUSE])
+    paused, cases = pause_in(said), [case for case in holds_in(said) if case.open]
     if as_json:
         last = runs[0] if runs else None
-        print_json(
-            {"accounts": [_as_json(one) for one in accounts], "last_run": last, "open_gaps": total, "gaps": gaps}
-        )
+        print_json({"accounts": [_as_json(one) for one in accounts], "last_run": last, "open_gaps": total, "gaps": gaps,
+                    "deletion_paused": paused, "open_holds": [case.name for case in cases]})  # fmt: skip
         return 3 if total else 0
+    if paused is not None:
+        out.print("[bold red]Paused[/]:", words(told_pause(paused)))
     _show_accounts(accounts)
+    if cases:
+        out.print(f"Legal holds: {len(cases)} open (archiver hold list)")
     for last in runs:
         ended = "still at work" if last["finished_at"] is None else f"exit code {last['exit_code']}"
-        began = moment(_moment(last["started_at"]))
+        at = last["started_at"]
+        began = moment(at if isinstance(at, datetime) else None)
         out.print(f"Last run: {last['command']} {last['run_id']}, begun {began}, {ended}")
     show_gaps(gaps, total)
     return 3 if total else 0
@@ -200,57 +206,14 @@ def facts(entry: Entry) -> dict[str, object]:
         "stored_at": entry.stored_at,
         "verified_at": entry.verified_at,
         "purged_at": entry.purged_at,
+        "absent_since": entry.absent_since,
+        "lock_mode": entry.lock and entry.lock.mode,
+        "lock_until": entry.lock and entry.lock.until,
+        "on_hold": entry.on_hold,
+        "expired_at": entry.expired_at,
         "attempts": entry.attempts,
         "problem": entry.problem,
     }
-
-
-def explain(
-    context: typer.Context,
-    recording: Annotated[str, typer.Argument(metavar="ID")],
-    *,
-    account: Annotated[str | None, ACCOUNT] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Tell a recording's story: what is on record, what retention decides today and why, and its history."""
-    state: State = context.obj
-    run(_explain(state.settings(quiet=True), recording, account, as_json=as_json))
-
-
-async def _explain(settings: Settings, identity: str, account: str | None, *, as_json: bool) -> None:
-    policies = policies_of(settings)
-    async with open_engine(settings) as engine:
-        await database.require_schema(engine)
-        reads = Reads(engine)
-        entry = await one(reads, identity, account)
-        history = await reads.history(entry.recording.account, identity)
-        gap = await CoverageReads(engine).gap_of(entry.recording.account, identity)
-    decision = decide(candidate(entry), policies.policies, now())
-    if as_json:
-        print_json({**facts(entry), "decision": {"action": decision.action, "reason": decision.reason,
-                    "policy": decision.policy, "not_before": decision.not_before, "sentence": decision.sentence},
-                    "gap": gap, "history": history})  # fmt: skip
-        return
-    for name, value in facts(entry).items():
-        if value not in (None, (), False):
-            out.print(f"[dim]{name:>15}[/] ", words(_shown(value)))
-    out.print(f"[dim]{'today':>15}[/]  {decision.action.replace('_', ' ')}: {decision.sentence}")
-    if gap is not None:
-        out.print(f"[dim]{'gap':>15}[/] ", words(f"{gap.id}, {gap.kind}: {told(gap)}"))
-    rows = table("at", "from", "to", "reason", "run", title="History")
-    for step in history:
-        add(rows, moment(_moment(step["at"])), step["before"] or "-", step["after"], step["reason"], step["run_id"])
-    show(rows)
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, datetime):
-        return moment(value)
-    return " ".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def _moment(value: object) -> datetime | None:
-    return value if isinstance(value, datetime) else None
 
 
 async def one(reads: Reads, identity: str, account: str | None) -> Entry:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from archiver.adapters import database
-from archiver.app import now, open_engine, policies_of
+from archiver.app import now, open_engine, open_store, policies_of
 from archiver.cli.common import AsJson, State, echo, err, leave, out, print_json, run, words
 from archiver.cli.demo import demo
-from archiver.cli.doctor import examine
+from archiver.cli.doctor import LOCKLESS, examine
 from archiver.errors import ConfigError
 from archiver.settings import Settings
 from archiver.simulator import Account, Behaviour, Simulator, awkward, ordinary, serve
@@ -28,20 +28,35 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(demo)
 
 
-def check(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Validate the configuration and the policies; contact nobody."""
+def check(
+    context: typer.Context,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the bucket about locks.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Validate the configuration and the policies. Only where a policy wants locks, the bucket is asked for them."""
     state: State = context.obj
     settings = state.settings(quiet=True)
     policies = policies_of(settings)
+    if policies.wants_locks and not offline:
+        run(_require_locks(settings))
     names = [account.name for account in settings.accounts]
+    deletion = policies.deletion
     if as_json:
-        print_json({"accounts": names, "policies": len(policies.policies), "deletion": policies.deletion.mode,
-                    "policies_digest": policies.digest})  # fmt: skip
+        print_json({"accounts": names, "policies": len(policies.policies), "deletion": deletion.mode,
+                    "deletion_in_archive": deletion.in_archive, "policies_digest": policies.digest})  # fmt: skip
         return
     out.print(words(state.config), f"is valid: accounts {', '.join(names)}; bucket {settings.vault.bucket}")
     where = settings.policies or "no policies file"
-    amount = f": {len(policies.policies)} policies; deletion at the source is {policies.deletion.mode}"
-    out.print(words(where), amount, sep="")
+    amount = f": {len(policies.policies)} policies; deletion at the source is {deletion.mode}"
+    out.print(words(where), f"{amount}, in the archive {deletion.in_archive}", sep="")
+
+
+async def _require_locks(settings: Settings) -> None:
+    async with open_store(settings) as store:
+        if not (await store.facts()).object_lock:
+            msg = f"a policy wants a lock, and bucket {settings.vault.bucket} has no object lock"
+            raise ConfigError(msg, hint=LOCKLESS)
 
 
 def doctor(context: typer.Context, *, as_json: AsJson = False) -> None:

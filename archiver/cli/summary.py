@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from archiver.app import now
 from archiver.cli.common import add, moment, out, show, size, span, table, words
+from archiver.core.caps import at_source, in_archive
 from archiver.core.clocks import skewed
+from archiver.core.decision import Reason
 from archiver.core.gaps import Gap
 from archiver.core.model import Slice, midnight, whole_day
-from archiver.core.plan import Plan
+from archiver.core.plan import ARCHIVE, SOURCE, Plan, PlanItem, total_bytes
 from archiver.core.policy import Mode, PolicySet
 from archiver.core.report import PassReport
 from archiver.passes import Pass
@@ -43,6 +45,8 @@ def notes(report: PassReport) -> Iterator[str]:
         yield "retried: " + ", ".join(f"{cause} {count}" for cause, count in sorted(report.retries.items()))
     if report.kept:
         yield "not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items()))
+    if report.drifted:
+        yield f"[red]drifted[/]: {many(report.drifted, 'object')} in the bucket not held as it was left, set again"
     if report.endangered:
         yield f"[red]endangered[/]: {report.endangered} that the source deletes soon were not archived at first"
     if report.recounts_due:
@@ -70,7 +74,11 @@ def _sentence(report: PassReport) -> str:
         (report.disagreeing, f"{report.disagreeing} not as long as listed"),
         (report.excluded, f"{report.excluded} excluded by policy"),
         (report.verified, f"{report.verified} verified"),
+        (report.held, f"{report.held} put on legal hold"),
+        (report.released, f"{report.released} released from legal hold"),
+        (report.locked, f"{report.locked} locked in the bucket"),
         (report.deleted, f"{report.deleted} deleted at the source"),
+        (report.expired, f"{report.expired} deleted in the archive"),
         (report.malformed, many(report.malformed, "unreadable item")),
         (report.unproven, f"{many(report.unproven, 'slice')} unproven"),
         (report.failures.total(), f"[red]{report.failures.total()} failed[/]"),
@@ -125,17 +133,31 @@ def call_starts(gap: Gap) -> str:
 
 
 def show_plan(plan: Plan, policies: PolicySet, *, most: int = MOST_ROWS) -> None:
-    """Show what would be deleted at the source, and why the rest stays."""
-    rows = table("account", "recording", "call ended", "size", "due since", "by policy", right=("size",))
-    for item in plan.items[:most]:
-        due = f"{item.not_before:%Y-%m-%d %H:%M}Z"
-        add(rows, item.account, item.recording_id, moment(item.ended_at), size(item.size), due, item.policy)
-    if plan.items:
-        show(rows)
-    if len(plan.items) > most:
-        out.print(f"… and {len(plan.items) - most} more")
-    out.print(f"[bold]Delete at the source: {len(plan.items)}[/] ({size(plan.bytes)} stay in the archive)")
-    for reason, count in sorted(plan.kept.items()):
-        out.print(f"Keep {count}: {reason.replace('_', ' ')}")
-    if policies.deletion.mode is Mode.DISABLED:
+    """Show what would be deleted on each side, and why the rest stays."""
+    deletion = policies.deletion
+    _show_side(plan.at_source(), plan.kept[SOURCE], "Delete at the source", "stay in the archive", most)
+    _show_side(plan.in_archive(), plan.kept[ARCHIVE], "Delete in the archive", "are gone then", most)
+    for items, side in ((plan.at_source(), at_source(deletion)), (plan.in_archive(), in_archive(deletion))):
+        if len(items) > side.caps.max_per_run:
+            out.print(
+                f"[red]More than {side.prefix}.max_per_run[/] ({side.caps.max_per_run}): apply will refuse this plan."
+            )
+    if deletion.mode is Mode.DISABLED:
         out.print("deletion.mode is disabled: [bold]apply[/] will refuse this plan.")
+    elif plan.in_archive() and deletion.in_archive is Mode.DISABLED:
+        out.print("deletion.archive.mode is disabled: [bold]apply[/] will refuse this plan.")
+
+
+def _show_side(items: Sequence[PlanItem], kept: Mapping[Reason, int], title: str, then: str, most: int) -> None:
+    rows = table("account", "recording", "call ended", "size", "due since", "by policy", right=("size",))
+    for item in items[:most]:
+        due = "-" if item.not_before is None else f"{item.not_before:%Y-%m-%d %H:%M}Z"
+        policy = item.policy or item.reason.replace("_", " ")
+        add(rows, item.account, item.recording_id, moment(item.ended_at), size(item.size), due, policy)
+    if items:
+        show(rows)
+    if len(items) > most:
+        out.print(f"… and {len(items) - most} more")
+    out.print(f"[bold]{title}: {len(items)}[/]" + (f" ({size(total_bytes(items))} {then})" if items else ""))
+    for reason, count in sorted(kept.items()):
+        out.print(f"  keep {count}: {reason.replace('_', ' ')}")

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.core.decision import Action, Candidate, Reason
@@ -148,7 +148,6 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-@settings(max_examples=150)
 @given(candidates(sound=True), any_terms(), moments(), st.data())
 def test_more_generous_terms_never_destroy_more(
     change: Change, candidate: Candidate, before: Terms, now: datetime, data: st.DataObject

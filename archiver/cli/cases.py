@@ -1,0 +1,100 @@
+"""Cases of legal hold as the command line speaks of them: what they ask for, and what they catch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from archiver.adapters.candidate_reads import CandidateReads
+from archiver.cli.common import moment
+from archiver.core.decision import Candidate
+from archiver.core.holds import Hold, Query
+from archiver.core.match import DIRECTIONS, Dates, Fit, Match
+from archiver.core.model import State as Stage
+from archiver.errors import ConfigError
+from archiver.policies_fields import read_day
+from archiver.settings import Settings
+
+MOST = 40  # recordings shown of a case
+Texts = list[str] | None
+
+
+def query_of(ids: Texts, lists: dict[str, Texts], since: str | None, until: str | None) -> Query:
+    """Put the options together. Raises ConfigError for what no call could fit."""
+    for option, values in {"--id": ids, **{f"--{name}": values for name, values in lists.items()}}.items():
+        if any(not value.strip() for value in values or []):
+            raise ConfigError(f"{option} must not be empty")
+    unknown = sorted(set(lists["directions"] or []) - set(DIRECTIONS))
+    if unknown:
+        raise ConfigError(f"--direction {unknown[0]!r}: must be one of {', '.join(DIRECTIONS)}")
+    dates = Dates(since and read_day(since, "--since"), until and read_day(until, "--until"))  # type: ignore[arg-type]
+    if dates.since and dates.until and dates.until < dates.since:
+        raise ConfigError(f"--until {until} is before --since {since}: no call fits")
+    chosen = {name: tuple(value.strip() for value in values or ()) for name, values in lists.items()}
+    return Query(ids=tuple(ids or ()), match=Match(**chosen, dates=dates if since or until else None))  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Caught:
+    """What a case holds, counted, and the first of them by name."""
+
+    by_state: Counter[str] = field(default_factory=Counter)
+    maybe: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many recordings."""
+        return self.by_state.total()
+
+    def note(self, one: Candidate, fit: Fit) -> None:
+        """Count one."""
+        self.by_state[one.state] += 1
+        self.maybe += fit is Fit.MAYBE
+        if len(self.ids) < MOST:
+            self.ids.append(one.recording_id)
+
+    def told(self) -> str:
+        """Say it in words."""
+        unsure = f" ({self.maybe} of them because the source left out what it asks for)" if self.maybe else ""
+        return f"{self.total} recording{'' if self.total == 1 else 's'} on record{unsure}"
+
+
+async def gather(
+    reads: CandidateReads, settings: Settings, case: Hold, states: Sequence[Stage] = tuple(Stage)
+) -> Caught:
+    """Count what a case holds."""
+    caught = Caught()
+    async for one in _all(reads, settings, case, states):
+        if (fit := case.fits(one)) is not Fit.NO:
+            caught.note(one, fit)
+    return caught
+
+
+async def _all(
+    reads: CandidateReads, settings: Settings, case: Hold, states: Sequence[Stage]
+) -> AsyncIterator[Candidate]:
+    asked = case.query.match.accounts
+    for account in settings.accounts:
+        if not asked or account.name in asked:
+            async for one in reads.candidates(account.name, states):
+                yield one
+
+
+def about(case: Hold) -> str:
+    """Say what a case asks for, in the words of its options."""
+    asked = [
+        f"{name} {' '.join(value) if isinstance(value, list) else value}"
+        for name, value in case.query.as_json().items()
+    ]
+    return "; ".join([*(asked or ["everything"]), *(["and later ones"] if case.future else [])])
+
+
+def standing(case: Hold) -> str:
+    """Say whether a case holds, and what its release waits for."""
+    if case.released_at is not None:
+        return f"released {moment(case.released_at)} by {case.release_asked_by} and {case.released_by}"
+    if case.release_asked_by is not None:
+        return f"open; release asked for by {case.release_asked_by}, a second person must confirm"
+    return "open"
