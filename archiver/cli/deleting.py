@@ -30,6 +30,7 @@ from archiver.cli.common import (
 )
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass, show_plan
+from archiver.core.approval import needs_approval
 from archiver.core.controls import Kind, PlanRecord, plans_in
 from archiver.core.people import person
 from archiver.core.people import reason as said
@@ -104,9 +105,11 @@ def tell_next(app: App, drafted: Plan, text: str, output: Path) -> None:
     until = f"valid until {moment(drafted.expires_at)}"
     out.print("Written to", words(output), f"(digest {digest_of(text)[:SHORT]}…, {until}).")
     deletion = app.policies.deletion
-    alone = deletion.mode == "automatic" and (not drafted.in_archive() or deletion.in_archive == "automatic")
-    step = "To do it: archiver apply" if alone else "A second person reads it, then: archiver approve --by NAME"
-    out.print(step, words(output))
+    alone = not needs_approval(drafted.items, deletion)
+    if alone:
+        out.print("To do it: archiver apply", words(output))
+    else:
+        out.print("A second person reads it, then: archiver approve", words(output), "--by NAME")
 
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A file that `archiver plan --out` wrote.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -69,8 +69,17 @@ async def _explain(settings: Settings, identity: str, account: str | None, *, as
     for step in history:
         at = step["at"]
         shown_at = moment(at if isinstance(at, datetime) else None)
-        add(rows, shown_at, step["before"] or "-", step["after"], step["reason"], step["run_id"])
+        add(rows, shown_at, step["before"] or "-", step["after"], reason_of(step), step["run_id"])
     show(rows)
+
+
+def reason_of(step: Mapping[str, object]) -> str:
+    """Give the reason of a step, and under which plan and whose approval it was taken."""
+    detail = step["detail"] if isinstance(step["detail"], Mapping) else {}
+    plan, by = detail.get("plan"), detail.get("approved_by")
+    said = [f"plan {str(plan)[:12]}"] if plan else []
+    said += [f"approved by {by}"] if by else []
+    return f"{step['reason']} ({', '.join(said)})" if said else str(step["reason"])
 
 
 def story(why: Explanation) -> Iterator[tuple[str, str]]:

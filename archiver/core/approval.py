@@ -48,14 +48,15 @@ def require_permission(items: Sequence[PlanItem], record: PlanRecord, deletion: 
                 f"deletion {side} is disabled: nothing was deleted",
                 hint="set deletion.mode (and deletion.archive.mode) to approve or automatic in the policies file",
             )
-    if record.approved_by is None and _needs_approval(items, deletion):
+    if record.approved_by is None and needs_approval(items, deletion):
         raise SafetyLimit(
             "this plan is not approved: nothing was deleted",
             hint="a second person reads and approves it: archiver approve PLAN --by NAME",
         )
 
 
-def _needs_approval(items: Sequence[PlanItem], deletion: Deletion) -> bool:
+def needs_approval(items: Sequence[PlanItem], deletion: Deletion) -> bool:
+    """Whether a second person must approve a plan: for an erasure always, else where a mode asks for it."""
     asked = any(item.reason is Reason.ERASURE_REQUESTED for item in items)
     return asked or any(some and mode is Mode.APPROVE for _, mode, some in _sides(items, deletion))
 

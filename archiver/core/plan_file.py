@@ -124,7 +124,7 @@ def _read_item(row: Mapping[str, object], where: str) -> PlanItem:
         action=action,
         reason=reason,
         policy=_text(row, "policy", where) if due else None,
-        not_before=_when(row, "not_before", where) if due else None,
+        not_before=_when(row, "not_before", where) if due or row.get("not_before") is not None else None,
         sha256=_hex(row, "sha256", where),
         size=_count(row, "size", where),
         ended_at=_when(row, "ended_at", where),

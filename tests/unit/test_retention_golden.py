@@ -1,67 +1,71 @@
-"""Every file of tests/golden/retention: policies, recordings and a moment, and what must be decided."""
+"""Every file of tests/golden/retention: terms, recordings and a moment, and what must be decided."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
-from archiver.core.retention import Action, Decision, Reason, decide, excluded_by
-from archiver.policies import parse_policies
-from archiver.yaml_file import load_yaml
-from tests.support.retention import Sample
-
-FILES = sorted(Path(__file__).parents[1].joinpath("golden", "retention").glob("*.yaml"))
-_SAMPLE = TypeAdapter(Sample)
-
-
-class Expected(BaseModel):
-    """The decision that a golden file asks for."""
-
-    model_config = ConfigDict(extra="forbid")
-    action: Action
-    reason: Reason
-    policy: str | None = None
-    not_before: AwareDatetime | None = None
-
-    def decision(self) -> Decision:
-        return Decision(action=self.action, reason=self.reason, policy=self.policy, not_before=self.not_before)
-
-
-class Row(BaseModel):
-    """A recording of a golden file; what it leaves out is as in `Sample`."""
-
-    model_config = ConfigDict(extra="allow")
-    id: str
-    expect: Expected
-    excluded_by: str | None = None
-
-    def sample(self) -> Sample:
-        facts = self.model_extra or {}
-        assert set(facts) <= {field.name for field in fields(Sample)}
-        return _SAMPLE.validate_python({**facts, "recording_id": self.id})
-
-
-class Golden(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    title: str
-    now: AwareDatetime
-    policies: str
-    recordings: list[Row]
+from archiver.core.decision import Action, Reason
+from archiver.core.lifecycle import MOVES
+from archiver.core.retention import (
+    ceiling_of,
+    decide,
+    decide_archive,
+    decide_erasure,
+    excluded_by,
+    floor_of,
+    wanted_lock,
+)
+from tests.support.retention_golden import FILES, Expected, Row, read
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_decides_as_the_golden_file_says(path: Path) -> None:
-    golden = Golden.model_validate(load_yaml(path))
-    policies = parse_policies(golden.policies).policies
-    decided = {row.id: decide(row.sample().candidate(), policies, golden.now) for row in golden.recordings}
-    excluded = {row.id: excluded_by(row.sample().candidate(), policies) for row in golden.recordings}
-    assert decided == {row.id: row.expect.decision() for row in golden.recordings}
-    assert excluded == {row.id: row.excluded_by for row in golden.recordings}
+    golden = read(path)
+    terms, now, rows = golden.terms(), golden.moment(), golden.recordings
+    at_source = {row.id: decide(row.candidate(), terms, now) for row in rows}
+    assert at_source == {row.id: row.source.decision() for row in rows}
+    in_archive = {row.id: decide_archive(row.candidate(), terms, now) for row in rows}
+    assert in_archive == {row.id: row.archive.decision() for row in rows}
+    asked = {row.id: row.erasure.decision() for row in rows if row.erasure is not None}
+    assert {row.id: decide_erasure(row.candidate(), terms, now) for row in rows if row.id in asked} == asked
+    excluded = {row.id: excluded_by(row.candidate(), terms.rules) for row in rows}
+    assert excluded == {row.id: row.excluded_by for row in rows}
 
 
-def test_the_golden_files_reach_every_reason() -> None:
-    rows = [row for path in FILES for row in Golden.model_validate(load_yaml(path)).recordings]
-    assert {row.expect.reason for row in rows} == set(Reason)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_policies_say_what_the_golden_file_says(path: Path) -> None:
+    golden = read(path)
+    rules, now = golden.terms().rules, golden.moment()
+    for row in golden.recordings:
+        if row.says is not None:
+            candidate, says = row.candidate(), row.says
+            assert floor_of(candidate, rules) == (says.floor and says.floor.bound()), row.id
+            assert ceiling_of(candidate, rules) == (says.ceiling and says.ceiling.bound()), row.id
+            assert wanted_lock(candidate, rules, now) == (says.lock and says.lock.lock()), row.id
+            assert rules.regime(candidate).storage_class == says.storage_class, row.id
+
+
+def rows() -> Iterator[Row]:
+    for path in FILES:
+        yield from read(path).recordings
+
+
+def expected() -> Iterator[Expected]:
+    for row in rows():
+        yield from (one for one in (row.source, row.archive, row.erasure) if one is not None)
+
+
+def test_there_are_golden_files_enough_and_they_reach_everything() -> None:
+    assert len(FILES) >= 40
+    assert {one.reason for one in expected()} == set(Reason)
+    assert {one.action for one in expected()} == set(Action)
+    assert {row.candidate().state for row in rows()} == set(MOVES)
+
+
+def test_every_golden_file_says_something_of_its_own() -> None:
+    titles = [read(path).title for path in FILES]
+    assert len(titles) == len(set(titles))
+    assert [path.stem.split("-")[0] for path in FILES] == [f"{number:02}" for number in range(1, len(FILES) + 1)]
