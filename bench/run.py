@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import get_args
 
-from bench import quiet
+from bench import planning, quiet
 from bench.contest import Cost, require, ring
 from bench.neighbours import Load, StoreName
 
@@ -90,16 +90,21 @@ def nothing_new(given: argparse.Namespace) -> None:
     )
 
 
+def plan(given: argparse.Namespace) -> None:
+    """Compare a plan with a bare scan of the same rows."""
+    planning.compare(rounds=given.rounds, sizes=(given.small, given.large))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog", "quiet"))
+    parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog", "quiet", "plan"))
     parser.add_argument("--store", choices=get_args(StoreName), default="juicefs", help="local S3 server")
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--count", type=int, default=1000, help="recordings at the source (compare, quiet)")
     parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, quiet)")
-    parser.add_argument("--small", type=int, default=10_000, help="rows of the small catalogue (quiet)")
-    parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large catalogue (quiet)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, quiet, plan)")
+    parser.add_argument("--small", type=int, default=10_000, help="rows of the small catalogue (quiet, plan)")
+    parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large catalogue (quiet, plan)")
     given = parser.parse_args(arguments)
-    {"compare": compare, "backlog": backlog, "quiet": nothing_new}.get(given.what, memory)(given)
+    {"compare": compare, "backlog": backlog, "quiet": nothing_new, "plan": plan}.get(given.what, memory)(given)

@@ -10,16 +10,7 @@ from archiver.core.decision import Action, Candidate, Decision, Reason
 from archiver.core.holds import Hold, holding
 from archiver.core.model import Lock
 from archiver.core.policy import Mode
-from archiver.core.retention import (
-    Terms,
-    ceiling_of,
-    decide,
-    decide_archive,
-    decide_erasure,
-    floor_of,
-    source_wait_of,
-    wanted_lock,
-)
+from archiver.core.retention import Terms, ask, decide_both, decide_erasure, wanted_lock
 from archiver.core.rulebook import Bound
 
 
@@ -42,15 +33,16 @@ class Explanation:
 
 def explain(candidate: Candidate, terms: Terms, now: datetime, *, paused: bool) -> Explanation:
     """Gather it all. The same functions decide here and in a plan."""
-    rules = terms.rules
-    source, archive = decide(candidate, terms, now), decide_archive(candidate, terms, now)
+    asked = ask(candidate, terms, now)
+    regime, dates = asked.regime, asked.dates
+    source, archive = decide_both(candidate, terms, now)
     return Explanation(
-        policies=tuple((name, fit.name.lower()) for name, fit in rules.regime(candidate).about),
+        policies=tuple((name, fit.name.lower()) for name, fit in regime.about),
         holds=holding(candidate, terms.holds),
-        source_not_before=source_wait_of(candidate, rules),
-        floor=floor_of(candidate, rules),
-        ceiling=ceiling_of(candidate, rules),
-        lock_wanted=wanted_lock(candidate, rules, now),
+        source_not_before=None if regime.source_never else dates.source,
+        floor=dates.floor,
+        ceiling=None if regime.archive_never else dates.ceiling,
+        lock_wanted=wanted_lock(candidate, terms.rules, now),
         lock=candidate.lock,
         source=source,
         archive=archive,

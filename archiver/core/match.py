@@ -127,27 +127,35 @@ class Match:
     hours: Hours | None = None
     dates: Dates | None = None
     zone: tzinfo = UTC
-    _tests: tuple[Test, ...] = field(init=False, repr=False, compare=False)
+    _static: tuple[Test, ...] = field(init=False, repr=False, compare=False)  # about what has few values
+    _varying: tuple[Test, ...] = field(init=False, repr=False, compare=False)  # about what each call has its own of
 
     def __post_init__(self) -> None:
         """Prepare the rules that ask something: a match is made once and asked a million times."""
-        object.__setattr__(self, "_tests", tuple(_tests(self)))
+        object.__setattr__(self, "_static", tuple(_static_tests(self)))
+        object.__setattr__(self, "_varying", tuple(_varying_tests(self)))
 
     def fits(self, call: Call) -> Fit:
         """Return how surely the call is meant."""
-        worst = Fit.YES
-        for test in self._tests:
-            fit = test(call)
-            if fit is Fit.NO:
-                return fit
-            if fit is Fit.MAYBE:
-                worst = fit
-        return worst
+        return self.fits_varying(call, self.fits_static(call))
+
+    def fits_static(self, call: Call) -> Fit:
+        """Return the same as far as account, direction, extensions and rules of the source tell."""
+        return _worst(call, self._static, Fit.YES)
+
+    def fits_varying(self, call: Call, static: Fit) -> Fit:
+        """Return the same for the rest, where the former is known."""
+        return static if static is Fit.NO else _worst(call, self._varying, static)
+
+    @property
+    def varies(self) -> bool:
+        """Whether `fits_varying` asks anything."""
+        return bool(self._varying)
 
     @property
     def asks_nothing(self) -> bool:
         """Whether every call is meant."""
-        return not self._tests
+        return not self._static and not self._varying
 
 
 def number(text: str) -> str:
@@ -155,19 +163,33 @@ def number(text: str) -> str:
     return _SPELLING.sub("", text)
 
 
-def _tests(match: Match) -> Iterator[Test]:
+def _worst(call: Call, tests: tuple[Test, ...], so_far: Fit) -> Fit:
+    for test in tests:
+        fit = test(call)
+        if fit is Fit.NO:
+            return fit
+        if fit is Fit.MAYBE:
+            so_far = fit
+    return so_far
+
+
+def _static_tests(match: Match) -> Iterator[Test]:
     """Give a test for each rule that asks something, the cheapest first."""
     if match.accounts:
         yield _account(frozenset(match.accounts))
     if match.directions:
         yield _direction(frozenset(match.directions))
-    if match.min_duration or match.max_duration:
-        yield _length(match.min_duration, match.max_duration)
     if match.extensions:
         fits = _compiled(match.extensions).fullmatch
         yield lambda call: _any_of(call.extensions, fits)
     if match.rule_ids:
-        yield lambda call: _any_of(call.rule_ids, frozenset(match.rule_ids).__contains__)
+        rules = frozenset(match.rule_ids).__contains__
+        yield lambda call: _any_of(call.rule_ids, rules)
+
+
+def _varying_tests(match: Match) -> Iterator[Test]:
+    if match.min_duration or match.max_duration:
+        yield _length(match.min_duration, match.max_duration)
     yield from _number_tests(match)
     if match.cnam:
         named = _compiled(tuple(pattern.casefold() for pattern in match.cnam)).fullmatch

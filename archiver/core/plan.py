@@ -9,7 +9,7 @@ from datetime import datetime
 
 from archiver.core.decision import Action, Candidate, Decision, Reason
 from archiver.core.model import require_aware
-from archiver.core.retention import Terms, decide, decide_archive
+from archiver.core.retention import Terms, decide_both
 
 VERSION = 2
 SOURCE, ARCHIVE = "source", "archive"
@@ -75,8 +75,9 @@ class Draft:
 
     def consider(self, candidate: Candidate) -> None:
         """Decide on one recording, on both sides, and note the outcome. The same deletion twice is noted once."""
-        self._note(SOURCE, candidate, decide(candidate, self.terms, self.now))
-        self._note(ARCHIVE, candidate, decide_archive(candidate, self.terms, self.now))
+        source, archive = decide_both(candidate, self.terms, self.now)
+        self._note(SOURCE, candidate, source)
+        self._note(ARCHIVE, candidate, archive)
 
     def _note(self, side: str, candidate: Candidate, decision: Decision) -> None:
         if decision.action is Action.KEEP:

@@ -17,7 +17,7 @@ from archiver.core.holds import Hold, holding
 from archiver.core.match import Call
 from archiver.core.model import Lock, State, require_aware
 from archiver.core.policy import PolicySet
-from archiver.core.rulebook import Bound, Regime, Rulebook
+from archiver.core.rulebook import Bound, Deadlines, Regime, Rulebook
 
 _AT_SOURCE: Mapping[State, Reason] = {
     State.PURGED: Reason.ALREADY_PURGED,
@@ -30,8 +30,6 @@ _IN_ARCHIVE: Mapping[State, Reason] = {
     State.EXPIRING: Reason.EXPIRY_BEGUN,
     State.PURGING: Reason.PURGE_BEGUN,
 }
-Ruling = Callable[[Candidate, Rulebook, datetime], Decision]
-
 _NO_COPY: Mapping[State, Reason] = {
     State.QUARANTINED: Reason.QUARANTINED,
     State.EXCLUDED: Reason.EXCLUDED,
@@ -63,6 +61,9 @@ class Terms:
         return cls(rules=Rulebook(policies), holds=holds)
 
 
+Bar = Callable[["Asked", Terms], Decision | None]
+
+
 def excluded_by(call: Call, rules: Rulebook) -> str | None:
     """Return the policy that keeps the call out of the archive; None means archive it.
 
@@ -77,14 +78,7 @@ def decide(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
 
     Of several policies the longest wait wins; `never` beats all. Raises ValueError for a naive moment.
     """
-    now = require_aware(now)
-    reason = _AT_SOURCE.get(candidate.state)
-    if reason is not None:
-        return _keep(reason)
-    barred = _barred(candidate, terms, now)
-    if barred is not None:
-        return barred
-    return _cooled(candidate, _source_ruling(candidate, terms.rules, now), terms, now, _source_ruling)
+    return _at_source(ask(candidate, terms, now), terms, _barred)
 
 
 def decide_archive(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
@@ -92,21 +86,14 @@ def decide_archive(candidate: Candidate, terms: Terms, now: datetime) -> Decisio
 
     The longest floor wins; of the ceilings that are not below it the earliest counts; `never` beats all.
     """
-    now = require_aware(now)
-    reason = _IN_ARCHIVE.get(candidate.state)
-    if reason is not None:
-        return _keep(reason)
-    barred = _barred(candidate, terms, now)
-    if barred is not None:
-        return barred
-    decision = _archive_ruling(candidate, terms.rules, now)
-    if decision.action is Action.KEEP:
-        return decision
-    if candidate.at_source:
-        return _keep(Reason.STILL_AT_SOURCE, policy=decision.policy, not_before=decision.not_before)
-    if candidate.lock is not None and candidate.lock.until > now:
-        return _keep(Reason.LOCKED, not_before=candidate.lock.until)
-    return _cooled(candidate, decision, terms, now, _archive_ruling)
+    return _in_archive(ask(candidate, terms, now), terms, _barred)
+
+
+def decide_both(candidate: Candidate, terms: Terms, now: datetime) -> tuple[Decision, Decision]:
+    """Return `decide` and `decide_archive` for a little more than one of them costs: a plan asks for a million."""
+    asked = ask(candidate, terms, now)
+    barred = _barred(asked, terms)
+    return _at_source(asked, terms, lambda *_: barred), _in_archive(asked, terms, lambda *_: barred)
 
 
 def decide_erasure(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
@@ -115,43 +102,48 @@ def decide_erasure(candidate: Candidate, terms: Terms, now: datetime) -> Decisio
     An erasure needs no ceiling and no wait that has passed. Holds, floors, `never`, locks and doubts forbid it, those
     of earlier policies in their cooling-off period too.
     """
-    now = require_aware(now)
+    asked = ask(candidate, terms, now)
     reason = _IN_ARCHIVE.get(candidate.state)
     if reason is not None:
         return _keep(reason)
-    barred = _barred(candidate, terms, now)
+    barred = _barred(asked, terms)
     if barred is not None:
         return barred
-    decision = _erasure_ruling(candidate, terms.rules, now)
-    if decision.action is not Action.KEEP and candidate.lock is not None and candidate.lock.until > now:
+    decision = _erasure_ruling(asked)
+    if decision.action is not Action.KEEP and candidate.lock is not None and candidate.lock.until > asked.now:
         return _keep(Reason.LOCKED, not_before=candidate.lock.until)
-    return _cooled(candidate, decision, terms, now, _erasure_ruling)
+    return _cooled(asked, decision, terms, _erasure_ruling)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A recording under one set of policies at one moment: what they ask of it, and its dates."""
+
+    candidate: Candidate
+    rules: Rulebook
+    now: datetime
+    regime: Regime
+    dates: Deadlines
+
+
+def ask(candidate: Candidate, terms: Terms, now: datetime) -> Asked:
+    """Ask the policies in force. Raises ValueError for a naive moment."""
+    return _ask(candidate, terms.rules, require_aware(now))
+
+
+def _ask(candidate: Candidate, rules: Rulebook, now: datetime) -> Asked:
+    regime = rules.regime(candidate)
+    return Asked(candidate, rules, now, regime, rules.deadlines(regime, counted_from(candidate)))
 
 
 def wanted_lock(candidate: Candidate, rules: Rulebook, now: datetime) -> Lock | None:
     """Return the lock that the policies want for the copy: until the longest floor, never longer. None: none now."""
-    regime = rules.regime(candidate)
-    if regime.lock is None:
-        return None
-    floor = rules.longest(counted_from(candidate), regime.floors)
-    return Lock(regime.lock, _whole_second(floor.at)) if floor is not None and floor.at > now else None
+    return _wanted_lock(_ask(candidate, rules, now))
 
 
-def floor_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
-    """Return until when, and by which policy, the archive must keep its copy."""
-    return rules.longest(counted_from(candidate), rules.regime(candidate).floors)
-
-
-def ceiling_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
-    """Return when, and by which policy, the archive's copy is to go."""
-    regime = rules.regime(candidate)
-    return None if regime.archive_never else rules.ceiling(counted_from(candidate), regime, floor_of(candidate, rules))
-
-
-def source_wait_of(candidate: Candidate, rules: Rulebook) -> Bound | None:
-    """Return from when, and by which policy, the source's copy may go."""
-    regime = rules.regime(candidate)
-    return None if regime.source_never else rules.longest(counted_from(candidate), regime.source_waits)
+def _wanted_lock(asked: Asked) -> Lock | None:
+    mode, floor = asked.regime.lock, asked.dates.floor
+    return None if mode is None or floor is None or floor.at <= asked.now else Lock(mode, _whole_second(floor.at))
 
 
 def counted_from(candidate: Candidate) -> datetime:
@@ -176,13 +168,39 @@ def _keep(
     return Decision(action=Action.KEEP, reason=reason, policy=policy, not_before=not_before, holds=holds)
 
 
-def _barred(candidate: Candidate, terms: Terms, now: datetime) -> Decision | None:
+def _at_source(asked: Asked, terms: Terms, bar: Bar) -> Decision:
+    reason = _AT_SOURCE.get(asked.candidate.state)
+    if reason is not None:
+        return _keep(reason)
+    return bar(asked, terms) or _cooled(asked, _source_ruling(asked), terms, _source_ruling)
+
+
+def _in_archive(asked: Asked, terms: Terms, bar: Bar) -> Decision:
+    candidate = asked.candidate
+    reason = _IN_ARCHIVE.get(candidate.state)
+    if reason is not None:
+        return _keep(reason)
+    barred = bar(asked, terms)
+    if barred is not None:
+        return barred
+    decision = _archive_ruling(asked)
+    if decision.action is Action.KEEP:
+        return decision
+    if candidate.at_source:
+        return _keep(Reason.STILL_AT_SOURCE, policy=decision.policy, not_before=decision.not_before)
+    if candidate.lock is not None and candidate.lock.until > asked.now:
+        return _keep(Reason.LOCKED, not_before=candidate.lock.until)
+    return _cooled(asked, decision, terms, _archive_ruling)
+
+
+def _barred(asked: Asked, terms: Terms) -> Decision | None:
     """Return what forbids any deletion whatever the policies say."""
+    candidate = asked.candidate
     if terms.holds and (holds := holding(candidate, terms.holds)):
         return _keep(Reason.ON_HOLD, holds=holds)
     if candidate.on_hold:
         return _keep(Reason.ON_HOLD, holds=("in the bucket",))
-    reason = _doubt(candidate, now)
+    reason = _doubt(candidate, asked.now)
     return None if reason is None else _keep(reason)
 
 
@@ -200,56 +218,52 @@ def _doubt(candidate: Candidate, now: datetime) -> Reason | None:
     return None
 
 
-def _source_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Decision:
-    regime = rules.regime(candidate)
+def _source_ruling(asked: Asked) -> Decision:
+    regime, wait = asked.regime, asked.dates.source
     if not regime.about:
         return _keep(Reason.NO_POLICY)
     if regime.source_never is not None:
         return _keep(Reason.SOURCE_NEVER, policy=regime.source_never)
-    wait = rules.longest(counted_from(candidate), regime.source_waits)
     if wait is None:
         return _keep(Reason.NO_SOURCE_RULE)
     if not regime.source_sure:
         return _keep(Reason.MATCH_UNCERTAIN)
-    decision = _by_date(wait, now, Action.DELETE_AT_SOURCE)
-    wanted = wanted_lock(candidate, rules, now) if decision.action is not Action.KEEP else None
-    if wanted is not None and (candidate.lock is None or not candidate.lock.covers(wanted)):
+    decision = _by_date(wait, asked.now, Action.DELETE_AT_SOURCE)
+    wanted = _wanted_lock(asked) if decision.action is not Action.KEEP else None
+    lock = asked.candidate.lock
+    if wanted is not None and (lock is None or not lock.covers(wanted)):
         return _keep(Reason.NOT_LOCKED, policy=wait.policy, not_before=wait.at)
     return decision
 
 
-def _archive_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Decision:
-    regime = rules.regime(candidate)
+def _archive_ruling(asked: Asked) -> Decision:
+    regime, dates = asked.regime, asked.dates
     if not regime.about:
         return _keep(Reason.NO_POLICY)
-    ended = counted_from(candidate)
-    floor = rules.longest(ended, regime.floors)
-    kept = _kept_by_policy(regime, floor, now)
+    kept = _kept_by_policy(asked)
     if kept is not None:
         return kept
     if not regime.ceilings:
         return _keep(Reason.MATCH_UNCERTAIN if regime.ceiling_said else Reason.NO_CEILING)
-    ceiling = rules.ceiling(ended, regime, floor)
-    if ceiling is None:
-        return _keep(Reason.CEILING_BELOW_FLOOR, policy=None if floor is None else floor.policy)
-    return _by_date(ceiling, now, Action.DELETE_IN_ARCHIVE)
+    if dates.ceiling is None:
+        return _keep(Reason.CEILING_BELOW_FLOOR, policy=None if dates.floor is None else dates.floor.policy)
+    return _by_date(dates.ceiling, asked.now, Action.DELETE_IN_ARCHIVE)
 
 
-def _erasure_ruling(candidate: Candidate, rules: Rulebook, now: datetime) -> Decision:
-    regime = rules.regime(candidate)
-    if regime.source_never is not None and candidate.at_source:
+def _erasure_ruling(asked: Asked) -> Decision:
+    regime, floor = asked.regime, asked.dates.floor
+    if regime.source_never is not None and asked.candidate.at_source:
         return _keep(Reason.SOURCE_NEVER, policy=regime.source_never)
-    floor = rules.longest(counted_from(candidate), regime.floors)
     since = None if floor is None else floor.at
-    kept = _kept_by_policy(regime, floor, now)
-    return kept or Decision(action=Action.ERASE, reason=Reason.ERASURE_REQUESTED, not_before=since)
+    return _kept_by_policy(asked) or Decision(action=Action.ERASE, reason=Reason.ERASURE_REQUESTED, not_before=since)
 
 
-def _kept_by_policy(regime: Regime, floor: Bound | None, now: datetime) -> Decision | None:
+def _kept_by_policy(asked: Asked) -> Decision | None:
     """Return what a policy says against any deletion in the archive, ceiling or not."""
-    if regime.archive_never is not None:
-        return _keep(Reason.ARCHIVE_NEVER, policy=regime.archive_never)
-    if floor is not None and now < floor.at:
+    never, floor = asked.regime.archive_never, asked.dates.floor
+    if never is not None:
+        return _keep(Reason.ARCHIVE_NEVER, policy=never)
+    if floor is not None and asked.now < floor.at:
         return _keep(Reason.INSIDE_FLOOR, policy=floor.policy, not_before=floor.at)
     return None
 
@@ -260,13 +274,17 @@ def _by_date(bound: Bound, now: datetime, action: Action) -> Decision:
     return Decision(action=action, reason=Reason.DUE, policy=bound.policy, not_before=bound.at)
 
 
-def _cooled(candidate: Candidate, decision: Decision, terms: Terms, now: datetime, ruling: Ruling) -> Decision:
+def _cooled(asked: Asked, decision: Decision, terms: Terms, ruling: Callable[[Asked], Decision]) -> Decision:
     """Keep what policies would have kept that were in force until lately."""
     if decision.action is Action.KEEP:
         return decision
-    for earlier in terms.earlier.get(candidate.account, ()):
-        if earlier.until <= now:
+    for earlier in terms.earlier.get(asked.candidate.account, ()):
+        if earlier.until <= asked.now:
             continue
-        if earlier.rules is None or ruling(candidate, earlier.rules, now).action is Action.KEEP:
+        if earlier.rules is None or _kept_under(asked, earlier.rules, ruling):
             return _keep(Reason.COOLING_OFF, policy=decision.policy, not_before=earlier.until)
     return decision
+
+
+def _kept_under(asked: Asked, rules: Rulebook, ruling: Callable[[Asked], Decision]) -> bool:
+    return ruling(_ask(asked.candidate, rules, asked.now)).action is Action.KEEP

@@ -1,10 +1,11 @@
-"""A policy set made ready to be asked about many calls: what all policies about a call together ask for."""
+"""A policy set made ready to be asked about many calls: what all policies about a call together ask for, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeVar
 
 from archiver.core.duration import Duration, add
 from archiver.core.match import Call, Fit
@@ -12,6 +13,9 @@ from archiver.core.model import LockMode, require_aware
 from archiver.core.policy import NEVER, Policy, PolicySet, Wait
 
 SLACK = timedelta(days=2)  # no zone's calendar is further away from UTC's, changes of its clocks included
+MOST_KEPT = 4_096  # entries of a cache; calls come by their start, so those of a few days are asked for together
+
+Waits = tuple[tuple[str, Duration], ...]  # with the policy's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +28,35 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regime:
-    """What the policies about a call ask for together. Waits and ceilings with the policy's name."""
+    """What the policies about a call ask for together."""
 
+    number: int  # of this regime in its rulebook
     about: tuple[tuple[str, Fit], ...]  # policies that are, or may be, about the call, by name
     source_never: str | None  # of those that are or may be about it
-    source_waits: tuple[tuple[str, Duration], ...]  # the same
+    source_waits: Waits  # the same
     source_sure: bool  # one that is surely about it permits a deletion at the source at all
     archive_never: str | None
-    floors: tuple[tuple[str, Duration], ...]  # of those that are or may be about it
-    ceilings: tuple[tuple[str, Duration], ...]  # only of those that surely are
+    floors: Waits  # of those that are or may be about it
+    ceilings: Waits  # only of those that surely are
     ceiling_said: bool  # one that is or may be about it has a ceiling
     lock: LockMode | None  # the strongest
     storage_class: str | None
     excluding: str | None  # the policy that keeps the call out of the archive
 
-    @property
-    def source_said(self) -> bool:
-        """Whether any policy says when the source's copy may go."""
-        return bool(self.source_waits) or self.source_never is not None
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """The dates of one recording. None: no policy sets one."""
+
+    source: Bound | None  # the source's copy may go: the longest wait
+    floor: Bound | None  # the archive keeps its copy at least until then: the longest floor
+    ceiling: Bound | None  # the archive's copy is to go: the earliest ceiling that is not below the floor
+
+
+T = TypeVar("T", datetime, timedelta)
+U = TypeVar("U")
+Step = tuple[timedelta, str] | None  # from the end of a call to a deadline, and the policy that sets it
+Static = tuple[str, str | None, tuple[str, ...], tuple[str, ...]]
 
 
 class Rulebook:
@@ -52,45 +67,113 @@ class Rulebook:
         self.policies = policies
         self.zone = policies.zone
         self._policies = sorted(policies.policies, key=lambda policy: policy.name)
-        self._asked = [policy.match.fits for policy in self._policies]
+        self._places = list(enumerate(policy.match for policy in self._policies))
         self._regimes: dict[tuple[Fit, ...], Regime] = {}
+        self._static: dict[Static, tuple[Fit, ...]] = {}
+        self._steps: dict[tuple[int, int], tuple[Step, Step, Step] | None] = {}
+        self._away: dict[tuple[Duration, int], timedelta | None] = {}
 
     def regime(self, call: Call) -> Regime:
         """Return what holds for a call."""
-        fits = tuple([ask(call) for ask in self._asked])
+        fits = self._fits(call)
         known = self._regimes.get(fits)
         if known is None:
-            known = self._regimes[fits] = _regime(list(zip(self._policies, fits, strict=True)))
+            named = list(zip(self._policies, fits, strict=True))
+            known = self._regimes[fits] = _regime(len(self._regimes), named)
         return known
 
-    def longest(self, ended: datetime, waits: Iterable[tuple[str, Duration]]) -> Bound | None:
-        """Return the latest of the moments at which waits end; of equal ones the first by name."""
-        latest: Bound | None = None
-        for name, wait in waits:
-            at = add(ended, wait, self.zone)
-            if latest is None or at > latest.at:
-                latest = Bound(at, name)
-        return latest
+    def _fits(self, call: Call) -> tuple[Fit, ...]:
+        """Ask each policy. Most of what they ask has few answers, so those are kept."""
+        key = (call.account, call.direction, call.extensions, call.rule_ids)
+        known = self._static.get(key)
+        if known is None:
+            if len(self._static) >= MOST_KEPT:
+                self._static.clear()
+            known = self._static[key] = tuple([match.fits_static(call) for _, match in self._places])
+        return tuple([
+            match.fits_varying(call, known[place]) if match.varies and known[place] else known[place]
+            for place, match in self._places
+        ])  # fmt: skip
 
-    def ceiling(self, ended: datetime, regime: Regime, floor: Bound | None) -> Bound | None:
-        """Return the earliest ceiling that is not below the floor; None where all are, or there is none."""
-        ceilings = [Bound(add(ended, wait, self.zone), name) for name, wait in regime.ceilings]
-        fitting = [bound for bound in ceilings if floor is None or bound.at >= floor.at]
-        return min(fitting, key=lambda bound: bound.at, default=None)
+    def deadlines(self, regime: Regime, ended: datetime) -> Deadlines:
+        """Return the dates of a recording whose waiting is counted from `ended`.
+
+        Within one day of the zone all of them lie equally far away, but on days on which its clocks change; so the
+        calendar is asked once a day.
+        """
+        day = (ended if self.zone is UTC else ended.astimezone(self.zone)).toordinal()
+        key = (regime.number, day)
+        if key not in self._steps:
+            self._make_room()
+            self._steps[key] = self._steps_on(regime, day)
+        steps = self._steps[key]
+        if steps is None:
+            return Deadlines(*_chosen(regime, lambda wait: add(ended, wait, self.zone), Bound))
+        source, floor, ceiling = steps
+        return Deadlines(_bound(ended, source), _bound(ended, floor), _bound(ended, ceiling))
+
+    def _steps_on(self, regime: Regime, day: int) -> tuple[Step, Step, Step] | None:
+        """Return how far away the dates lie on a day; None where that is not the same all day long."""
+        waits = {wait for _, wait in (*regime.source_waits, *regime.floors, *regime.ceilings)}
+        away = {wait: self._away_on(wait, day) for wait in waits}
+        known = {wait: step for wait, step in away.items() if step is not None}
+        return _chosen(regime, known.__getitem__, lambda at, name: (at, name)) if len(known) == len(away) else None
+
+    def _away_on(self, wait: Duration, day: int) -> timedelta | None:
+        """Return how long a wait is that begins on a day of the zone; None where that depends on the time of day."""
+        key = (wait, day)
+        if key not in self._away:
+            here = date.fromordinal(day)
+            try:
+                ends = [datetime.combine(here, at, self.zone).astimezone(UTC) for at in (time.min, time.max)]
+                early, late = (add(moment, wait, self.zone) - moment for moment in ends)
+                self._away[key] = early if early == late else None
+            except OverflowError:
+                self._away[key] = None
+        return self._away[key]
+
+    def _make_room(self) -> None:
+        for cache in (self._steps, self._away):
+            if len(cache) >= MOST_KEPT:
+                cache.clear()
 
     def source_bound(self, now: datetime) -> datetime | None:
         """Return the latest start of a call that may be due at the source now; None: no policy permits any.
 
         A coarse bound, so that a pass need not look at calls that are surely too young; `decide` has the say.
         """
-        return _bound((policy.source_delete_after for policy in self._policies), now)
+        return _coarse((policy.source_delete_after for policy in self._policies), now)
 
     def archive_bound(self, now: datetime) -> datetime | None:
         """Return the same for the archive's side."""
-        return _bound((policy.delete_after for policy in self._policies), now)
+        return _coarse((policy.delete_after for policy in self._policies), now)
 
 
-def _bound(waits: Iterable[Wait | None], now: datetime) -> datetime | None:
+def _bound(ended: datetime, step: Step) -> Bound | None:
+    return None if step is None else Bound(ended + step[0], step[1])
+
+
+def _chosen(
+    regime: Regime, at: Callable[[Duration], T], made: Callable[[T, str], U]
+) -> tuple[U | None, U | None, U | None]:
+    """Choose of all waits, floors and ceilings those that count; `at` says when, or how far away, each one ends."""
+
+    def longest(waits: Waits) -> tuple[T, str] | None:
+        return max(((at(wait), name) for name, wait in waits), key=_first_of, default=None)
+
+    floor = longest(regime.floors)
+    ceilings = ((at(wait), name) for name, wait in regime.ceilings)
+    fitting = (one for one in ceilings if floor is None or one[0] >= floor[0])
+    found = (longest(regime.source_waits), floor, min(fitting, key=_first_of, default=None))
+    source, lowest, highest = (None if one is None else made(*one) for one in found)
+    return source, lowest, highest
+
+
+def _first_of(pair: tuple[T, str]) -> T:
+    return pair[0]
+
+
+def _coarse(waits: Iterable[Wait | None], now: datetime) -> datetime | None:
     # a month is never shorter than 28 days: the bound may only be too late
     shortest = min(
         (timedelta(28 * wait.total_months, wait.total_seconds) for wait in waits if isinstance(wait, Duration)),
@@ -99,12 +182,13 @@ def _bound(waits: Iterable[Wait | None], now: datetime) -> datetime | None:
     return None if shortest is None else require_aware(now) - max(shortest - SLACK, timedelta(0))
 
 
-def _regime(fits: list[tuple[Policy, Fit]]) -> Regime:
+def _regime(number: int, fits: list[tuple[Policy, Fit]]) -> Regime:
     possible = [policy for policy, fit in fits if fit is not Fit.NO]
     sure = [policy for policy, fit in fits if fit is Fit.YES]
     locks = [policy.lock for policy in possible if policy.lock is not None]
     archived = any(policy.archive for policy in possible)
     return Regime(
+        number=number,
         about=tuple((policy.name, fit) for policy, fit in fits if fit is not Fit.NO),
         source_never=_first(policy for policy in possible if policy.source_delete_after == NEVER),
         source_waits=_waits((policy.name, policy.source_delete_after) for policy in possible),
@@ -123,5 +207,5 @@ def _first(policies: Iterable[Policy]) -> str | None:
     return next((policy.name for policy in policies), None)
 
 
-def _waits(named: Iterable[tuple[str, Wait | None]]) -> tuple[tuple[str, Duration], ...]:
+def _waits(named: Iterable[tuple[str, Wait | None]]) -> Waits:
     return tuple((name, wait) for name, wait in named if isinstance(wait, Duration))
