@@ -51,24 +51,32 @@ def test_what_has_expired_stays_so() -> None:
 
 
 def test_only_what_was_stored_or_quarantined_can_be_verified() -> None:
-    """Or what was verified before, and was handed back by the purge."""
+    """Or what was verified before, and was handed back by the purge or the expiry."""
     into = {state for state in State if State.VERIFIED in MOVES[state]}
-    assert into == {State.STORED, State.QUARANTINED, State.PURGING}
+    assert into == {State.STORED, State.QUARANTINED, State.PURGING, State.EXPIRING}
     assert State.VERIFIED not in reachable(State.DISCOVERED, without=frozenset({State.STORED, State.QUARANTINED}))
 
 
 def test_nothing_is_deleted_at_the_source_that_was_not_verified() -> None:
     assert {state for state in State if State.PURGING in MOVES[state]} == {State.VERIFIED}
-    assert {state for state in State if State.PURGED in MOVES[state]} == {State.PURGING, State.QUARANTINED}
+    into = {state for state in State if State.PURGED in MOVES[state]}
+    assert into == {State.PURGING, State.QUARANTINED, State.EXPIRING}  # the last one hands it back
     assert State.PURGING not in reachable(State.DISCOVERED, without=frozenset({State.VERIFIED}))
 
 
-def test_nothing_goes_from_the_archive_while_the_source_may_still_have_it() -> None:
-    assert {state for state in State if State.EXPIRED in MOVES[state]} == {State.PURGED}
+def test_nothing_goes_from_the_archive_that_was_not_about_to_go_and_proved_before() -> None:
+    assert {state for state in State if State.EXPIRED in MOVES[state]} == {State.EXPIRING}
+    assert {state for state in State if State.EXPIRING in MOVES[state]} == {State.VERIFIED, State.PURGED}
+    proved = frozenset({State.VERIFIED, State.PURGED})
+    assert State.EXPIRED not in reachable(State.DISCOVERED, without=proved)
+
+
+def test_a_deletion_that_has_begun_in_the_archive_ends_where_it_came_from_or_with_nothing_left() -> None:
+    assert MOVES[State.EXPIRING] == {State.VERIFIED, State.PURGED, State.EXPIRED}
 
 
 def test_the_groups_cover_what_their_names_say() -> None:
     assert not ARCHIVED & PENDING
-    assert {State.PURGED, State.EXPIRED} == set(State) - AT_SOURCE
+    assert {State.PURGED, State.EXPIRING, State.EXPIRED} == set(State) - AT_SOURCE
     assert PENDING <= AT_SOURCE
-    assert set(State) - ARCHIVED - PENDING == {State.QUARANTINED, State.EXPIRED, State.EXCLUDED}
+    assert set(State) - ARCHIVED - PENDING == {State.QUARANTINED, State.EXPIRING, State.EXPIRED, State.EXCLUDED}
