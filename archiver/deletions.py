@@ -91,7 +91,7 @@ class Deletions:
         `under`: the plan and who has approved it, for the history.
         """
         if (pause := await self.app.terms.paused()) is not None:
-            raise SafetyLimit(f"all deletion is {pause}", hint="to end the pause: archiver resume")
+            raise SafetyLimit(pause, hint="to end the pause: archiver resume")
         for item in items:
             self.app.account(item.account)
         there = [item for item in items if item.action is Action.DELETE_AT_SOURCE]

@@ -143,6 +143,14 @@ def read_day(text: str, where: str) -> date:
         raise ConfigError(f"{where} {error}") from None
 
 
+def read_pattern(text: str, where: str, *, number: bool) -> str:
+    """Read a pattern from the command line, as strictly as one of a policy. Raises ConfigError."""
+    try:
+        return _number(text.strip()) if number else _line(text.strip())
+    except ValueError as error:
+        raise ConfigError(f"{where} {error}") from None
+
+
 def read_name(text: str) -> str:
     """Read a name from the command line: as strict as a policy's. Raises ConfigError."""
     try:

@@ -54,9 +54,9 @@ class LiveTerms:
         return Terms(rules=self.rules, holds=self._holds, earlier=earlier)
 
     async def paused(self) -> str | None:
-        """Tell why all deletion is paused, and by whom; None: it is not."""
+        """Tell why all deletion is paused; None: it is not. Who did it stays out of logs."""
         await self._refresh()
-        return None if self._pause is None else f"paused by {self._pause.by}: {self._pause.reason}"
+        return None if self._pause is None else f"all deletion is paused: {self._pause.reason}"
 
     async def _refresh(self) -> None:
         extent = await self._controls.extent()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from archiver.adapters.candidate_reads import CandidateReads
 from archiver.cli.common import moment
@@ -13,26 +14,34 @@ from archiver.core.holds import Hold, Query
 from archiver.core.match import DIRECTIONS, Dates, Fit, Match
 from archiver.core.model import State as Stage
 from archiver.errors import ConfigError
-from archiver.policies_fields import read_day
+from archiver.policies_fields import read_day, read_pattern
 from archiver.settings import Settings
 
 MOST = 40  # recordings shown of a case
 Texts = list[str] | None
 
 
-def query_of(ids: Texts, lists: dict[str, Texts], since: str | None, until: str | None) -> Query:
-    """Put the options together. Raises ConfigError for what no call could fit."""
-    for option, values in {"--id": ids, **{f"--{name}": values for name, values in lists.items()}}.items():
-        if any(not value.strip() for value in values or []):
-            raise ConfigError(f"{option} must not be empty")
-    unknown = sorted(set(lists["directions"] or []) - set(DIRECTIONS))
-    if unknown:
-        raise ConfigError(f"--direction {unknown[0]!r}: must be one of {', '.join(DIRECTIONS)}")
-    dates = Dates(since and read_day(since, "--since"), until and read_day(until, "--until"))  # type: ignore[arg-type]
-    if dates.since and dates.until and dates.until < dates.since:
-        raise ConfigError(f"--until {until} is before --since {since}: no call fits")
-    chosen = {name: tuple(value.strip() for value in values or ()) for name, values in lists.items()}
-    return Query(ids=tuple(ids or ()), match=Match(**chosen, dates=dates if since or until else None))  # type: ignore[arg-type]
+#: Options of `hold add` by the name of what they ask for.
+OPTIONS = {"ids": "--id", "accounts": "--account", "numbers": "--number", "callers": "--caller", "dnis": "--dnis",
+           "cnam": "--cnam", "extensions": "--extension", "directions": "--direction", "rule_ids": "--rule"}  # fmt: skip
+NUMBERS = ("numbers", "callers", "dnis")
+
+
+def query_of(asked: Mapping[str, Texts], since: str | None, until: str | None) -> Query:
+    """Put the options together, by the names of `OPTIONS`. Raises ConfigError for what no call could fit."""
+    lists = {
+        name: tuple([read_pattern(value, OPTIONS[name], number=name in NUMBERS) for value in values or ()])
+        for name, values in asked.items()
+    }
+    if unknown := sorted(set(lists["directions"]) - set(DIRECTIONS)):
+        raise ConfigError(f"--direction {unknown[0]!r} must be one of {', '.join(DIRECTIONS)}")
+    first = None if since is None else read_day(since, "--since")
+    last = None if until is None else read_day(until, "--until")
+    if first and last and last < first:
+        raise ConfigError(f"--until {last} is before --since {first}: no call fits")
+    match = {name: values for name, values in lists.items() if name != "ids"}
+    dates = Dates(first, last) if first or last else None
+    return Query(ids=lists["ids"], match=replace(Match(dates=dates), **cast("dict[str, Any]", match)))
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from archiver.cli.common import (
     State,
     add,
     echo,
+    err,
     leave,
     moment,
     out,
@@ -74,12 +75,13 @@ async def _plan(settings: Settings, output: Path | None, author: str, *, as_json
     async with open_app(settings) as app:
         run_id = new_run_id()
         await app.terms.announce(run_id, app.clock())
-        drafted = await Pass(app=app, run=run_id).draft(author=author)
+        with err.status("Deciding on every recording …"):  # shows itself on a terminal only
+            drafted = await Pass(app=app, run=run_id).draft(author=author)
         text = render(drafted)
         if not as_json:
             show_plan(drafted, app.policies)
             if (pause := await app.terms.paused()) is not None:
-                out.print("[red]All deletion is paused[/]: [bold]apply[/] will refuse this plan:", words(pause))
+                out.print("[bold]apply[/] will refuse this plan:", words(pause))
         if output is not None or as_json:
             await file_plan(app, drafted, text, RETENTION, output)
     if as_json:

@@ -62,7 +62,7 @@ async def _explain(settings: Settings, identity: str, account: str | None, *, as
     for name, text in (*lines.items(), *story(why)):
         out.print(f"[dim]{name:>15}[/] ", words(text))
     if pause is not None:
-        out.print(f"[dim]{'paused':>15}[/] ", words(f"all deletion is {pause}"))
+        out.print(f"[dim]{'paused':>15}[/] ", words(pause))
     if gap is not None:
         out.print(f"[dim]{'gap':>15}[/] ", words(f"{gap.id}, {gap.kind}: {told(gap)}"))
     rows = table("at", "from", "to", "reason", "run", title="History")

@@ -83,9 +83,9 @@ def add_hold(
     as_json: AsJson = False,
 ) -> None:
     """Open a case. What it is about cannot be changed later; open another one, a recording may be in many."""
-    lists = {"accounts": accounts, "numbers": numbers, "callers": callers, "dnis": dnis, "cnam": cnam,
+    asked = {"ids": ids, "accounts": accounts, "numbers": numbers, "callers": callers, "dnis": dnis, "cnam": cnam,
              "extensions": extensions, "directions": directions, "rule_ids": rule_ids}  # fmt: skip
-    query = query_of(ids, lists, since, until)
+    query = query_of(asked, since, until)
     if query.asks_nothing and not everything:
         raise typer.BadParameter("say which recordings, or --everything")
     case = Hold(name=read_name(name), reason=said(reason), author=who(by), at=now(), query=query, future=future)
