@@ -22,8 +22,10 @@ Texts = list[str] | None
 
 
 #: Options of `hold add` by the name of what they ask for.
-OPTIONS = {"ids": "--id", "accounts": "--account", "numbers": "--number", "callers": "--caller", "dnis": "--dnis",
-           "cnam": "--cnam", "extensions": "--extension", "directions": "--direction", "rule_ids": "--rule"}  # fmt: skip
+OPTIONS = {
+    "ids": "--id", "accounts": "--account", "numbers": "--number", "callers": "--caller", "dnis": "--dnis",
+    "cnam": "--cnam", "extensions": "--extension", "directions": "--direction", "rule_ids": "--rule",
+}  # fmt: skip
 NUMBERS = ("numbers", "callers", "dnis")
 
 

@@ -9,9 +9,9 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from archiver.core.decision import Reason
 from archiver.core.model import State
 from archiver.core.plan import Plan
-from archiver.core.retention import Reason
 from archiver.errors import SafetyLimit
 from archiver.simulator import Account, Operation, SimRecording
 from tests.support.world import MakeWorld, World, calls, key_of
@@ -23,7 +23,7 @@ YOUNG = tuple(replace(item, id=item.id + 100) for item in calls(2, days=10))
 def deleting(after: object = "30d", *, mode: str = "automatic", **caps: object) -> dict[str, object]:
     """A policies file: everything may go so long after the end of the call."""
     rule = {"name": "everything", "source": {"delete_after": after}}
-    return {"deletion": {"mode": mode, "max_percent": 100, **caps}, "policies": [rule]}
+    return {"deletion": {"mode": mode, "max_percent": 100, "cooling_off": "0s", **caps}, "policies": [rule]}
 
 
 async def archived(make: MakeWorld, *recordings: SimRecording) -> World:
@@ -94,7 +94,7 @@ async def test_the_history_proves_the_last_check(strict_world: MakeWorld) -> Non
 PERMITTING_NOTHING: tuple[dict[str, object], ...] = (
     {},
     deleting(mode="disabled"),
-    {"deletion": {"mode": "automatic", "max_percent": 100}, "policies": []},
+    {**deleting(), "policies": []},
     deleting("never"),
     deleting("41d"),
 )

@@ -68,10 +68,14 @@ class StoreServer:
             config=Config(request_checksum_calculation="when_required", s3={"addressing_style": "path"}),
         )
 
-    def new_bucket(self) -> str:
-        """Make a bucket with a name of its own."""
+    def new_bucket(self, *, locks: bool = False) -> str:
+        """Make a bucket with a name of its own; with `locks` it has Object Lock, and so versions."""
         name = f"archive-{os.getpid()}-{next(_numbers)}"
-        self.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.client.create_bucket(
+            Bucket=name,
+            CreateBucketConfiguration={"LocationConstraint": REGION},
+            ObjectLockEnabledForBucket=locks,
+        )
         return name
 
     def remove_bucket(self, name: str) -> None:

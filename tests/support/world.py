@@ -32,6 +32,8 @@ from tests.support.stores import StoreServer
 
 LONG_AGO = NOON - timedelta(days=60)
 BRIEF = Patience(connect=1, idle=2, retries=1, retry_for=1)
+#: Nothing is ever deleted, and what a test writes next is in force at once.
+NO_POLICIES: Mapping[str, object] = {"deletion": {"cooling_off": "0s"}, "policies": []}
 
 
 def calls(count: int, *, size: int = 2_000, days: float = 30, apart: float = 60) -> tuple[SimRecording, ...]:
@@ -59,7 +61,7 @@ class World:
     folder: Path
     clock: Clock
     document: dict[str, object]
-    policies: dict[str, object] = field(default_factory=dict)
+    policies: Mapping[str, object] = field(default_factory=dict)
     read_timeout: float = 5.0  # seconds that the source may stall
     time: FakeTime = field(default_factory=FakeTime)  # in which the archiver waits before it tries again
     exit_code: int = -1
@@ -75,7 +77,7 @@ class World:
         """Write the configuration files; returns the path of the main one."""
         path = self.folder / "archiver.yaml"
         path.write_text(yaml.safe_dump(self.document))
-        (self.folder / "policies.yaml").write_text(yaml.safe_dump(self.policies or {"policies": []}))
+        (self.folder / "policies.yaml").write_text(yaml.safe_dump(dict(self.policies or NO_POLICIES)))
         return path
 
     @property
@@ -104,16 +106,23 @@ class World:
             self.exit_code = await done.verify({"acme": app.reads.entries("acme", states or ARCHIVED)})
             return done
 
+    async def protect(self) -> Pass:
+        """Compare locks and holds with the bucket, as `archiver hold check` does it."""
+        async with self.app() as app:
+            done = Pass(app=app, run=new_run_id())
+            self.exit_code = await done.protect()
+            return done
+
     async def draft(self) -> Plan:
         """The plan that `archiver plan` would show."""
         async with self.app() as app:
-            return await Pass(app=app, run=new_run_id()).draft()
+            return await Pass(app=app, run=new_run_id()).draft(author="Anna")
 
     async def apply(self, plan: Plan) -> Pass:
-        """Apply a plan, as `archiver apply` does it."""
+        """Carry out a plan, whatever it is: `office.carry_out` asks first whether it may be."""
         async with self.app() as app:
             done = Pass(app=app, run=new_run_id())
-            self.exit_code = await done.apply(plan)
+            self.exit_code = await done.apply(plan, {"plan": "of a test"})
             return done
 
     async def put(self, key: str, body: bytes) -> None:
@@ -223,14 +232,22 @@ async def strict_world(
     return world_maker(simulator, strict_store, database_url, tmp_path, clock)
 
 
-def world_maker(
-    simulator: StartSimulator, store: StoreServer, database_url: str, folder: Path, clock: Clock
+@pytest.fixture
+async def locked_world(
+    simulator: StartSimulator, moto_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
 ) -> MakeWorld:
-    """Build the maker for any store."""
+    """The same around a bucket with Object Lock, which is versioned and enforces its locks."""
+    return world_maker(simulator, moto_store, database_url, tmp_path, clock, locks=True)
+
+
+def world_maker(
+    simulator: StartSimulator, store: StoreServer, database_url: str, folder: Path, clock: Clock, *, locks: bool = False
+) -> MakeWorld:
+    """Build the maker for any store. `locks`: the bucket is made with Object Lock."""
 
     async def make(account: Account, *, behaviour: Behaviour = KIND, sync: Mapping[str, object] = {}) -> World:
         started = await simulator(account, behaviour=behaviour)
-        bucket = await asyncio.to_thread(store.new_bucket)
+        bucket = await asyncio.to_thread(store.new_bucket, locks=locks)
         document: dict[str, object] = {
             "database": {"url": database_url},
             "vault": {

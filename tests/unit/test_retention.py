@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,17 +14,15 @@ from archiver.core.decision import Action, Candidate, Decision, Reason
 from archiver.core.duration import Duration, add
 from archiver.core.match import Fit, Match
 from archiver.core.model import Lock, LockMode, Recording, State
-from archiver.core.policy import NEVER, Policy, PolicySet, matching
+from archiver.core.policy import Policy, PolicySet, matching
 from archiver.core.retention import (
     Terms,
-    ceiling_of,
+    ask,
     counted_from,
     decide,
     decide_archive,
     decide_erasure,
     excluded_by,
-    floor_of,
-    source_wait_of,
     wanted_lock,
 )
 from archiver.core.rulebook import Rulebook
@@ -115,19 +114,17 @@ def test_no_policies_delete_nothing(candidate: Candidate, now: datetime) -> None
 def test_the_ceiling_that_applies_is_below_no_floor_and_the_earliest_such(
     candidate: Candidate, policies: PolicySet
 ) -> None:
-    rules = Rulebook(policies)
-    ceiling, floor = ceiling_of(candidate, rules), floor_of(candidate, rules)
+    dates = ask(candidate, Terms.of(policies), NOW).dates
+    ceiling, floor = dates.ceiling, dates.floor
     kept_until = floors(candidate, policies)
     assert (floor.at if floor else None) == max(kept_until, default=None)
     sure = {one.name: one.delete_after for one in matching(candidate, policies.policies)}
     ended = counted_from(candidate)
     ends = {name: add(ended, wait, policies.zone) for name, wait in sure.items() if isinstance(wait, Duration)}
     fitting = {name: at for name, at in ends.items() if all(at >= one for one in kept_until)}
-    never = any(one.delete_after == NEVER and one.match.fits(candidate) for one in policies.policies)
     if ceiling is None:
-        assert never or not fitting
+        assert not fitting
     else:
-        assert not never
         assert (ceiling.at, ends[ceiling.policy]) == (min(fitting.values()), ceiling.at)
 
 
@@ -137,12 +134,13 @@ def test_of_several_waits_and_floors_the_longest_counts(one: Duration, other: Du
     alone = [Policy(name=name, source_delete_after=each, keep_at_least=each) for name, each in
              (("a", one), ("b", other), ("c", third))]  # fmt: skip
     latest = max(add(counted_from(candidate), each) for each in (one, other, third))
-    together = Rulebook(PolicySet(policies=tuple(alone)))
-    wait, floor = source_wait_of(candidate, together), floor_of(candidate, together)
+    together = terms(*alone)
+    dates = ask(candidate, together, NOW).dates
+    wait, floor = dates.source, dates.floor
     assert wait is not None
     assert wait.at == latest
     assert wait == floor
-    decision = decide(candidate, Terms(rules=together), FAR_FUTURE)
+    decision = decide(candidate, together, FAR_FUTURE)
     assert (decision.policy, decision.not_before) == (wait.policy, latest)
 
 
@@ -188,15 +186,16 @@ def test_waiting_begins_no_earlier_than_any_end_that_the_record_allows(candidate
     assert began in (candidate.start, candidate.ended_at, spoken)
 
 
-def test_an_absurd_duration_keeps_for_ever() -> None:
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Asia/Kolkata"), ZoneInfo("America/New_York")])
+def test_an_absurd_duration_keeps_for_ever(zone: tzinfo) -> None:
     candidate = Sample(duration_ms=10**30, at_source=False).candidate()
     locking = policy("locking", source="0s", floor="1d", ceiling="1d", lock=LockMode.GOVERNANCE)
     for each in (AT_ONCE, locking):
-        decision = decide(candidate, terms(each), FAR_FUTURE)
+        decision = decide(candidate, terms(each, zone=zone), FAR_FUTURE)
         assert decision.reason is Reason.NOT_YET
         assert decision.not_before == datetime.max.replace(tzinfo=UTC)
-        assert decide_archive(candidate, terms(each), FAR_FUTURE).action is Action.KEEP
-    wanted = wanted_lock(candidate, terms(locking).rules, FAR_FUTURE)
+        assert decide_archive(candidate, terms(each, zone=zone), FAR_FUTURE).action is Action.KEEP
+    wanted = wanted_lock(candidate, terms(locking, zone=zone).rules, FAR_FUTURE)
     assert wanted is not None
     assert wanted.until > datetime(9999, 12, 31, tzinfo=UTC)
 

@@ -19,12 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.core.decision import Action, Candidate, Reason
-from archiver.core.duration import Duration
+from archiver.core.duration import Duration, add
 from archiver.core.match import Fit
 from archiver.core.model import LockMode, State
 from archiver.core.policy import NEVER, Policy
-from archiver.core.retention import Terms, decide, decide_archive, decide_erasure, floor_of
-from archiver.core.retention import counted_from as ended_of
+from archiver.core.retention import Terms, ask, counted_from, decide, decide_archive, decide_erasure
 from archiver.core.rulebook import Rulebook
 from tests.support.retention import NOW, Sample, policy, terms
 from tests.support.retention_drawn import candidates, earlier, holds, matches, moments, waits
@@ -83,20 +82,18 @@ def of_one(change: PolicyChange) -> Change:
 
 def later_ceilings_that_apply(data: st.DataObject, candidate: Candidate, before: Terms) -> Terms:
     """All policies' whose ceiling is not below the floor of this recording."""
-    rules, policies = before.rules, before.rules.policies.policies
-    floor = floor_of(candidate, rules)
+    policies, floor = before.rules.policies, ask(candidate, before, NOW).dates.floor
 
     def applies(one: Policy) -> bool:
         if not isinstance(one.delete_after, Duration) or one.match.fits(candidate) is not Fit.YES:
             return False
-        ends = rules.longest(ended_of(candidate), [(one.name, one.delete_after)])
-        return ends is not None and (floor is None or ends.at >= floor.at)
+        return floor is None or add(counted_from(candidate), one.delete_after, policies.zone) >= floor.at
 
     def later(one: Policy) -> Policy:
         wait = one.delete_after
         return replace(one, delete_after=longer(data, wait)) if applies(one) and isinstance(wait, Duration) else one
 
-    return with_policies(before, *map(later, policies))
+    return with_policies(before, *map(later, policies.policies))
 
 
 def further_floor(data: st.DataObject, candidate: Candidate, before: Terms) -> Terms:

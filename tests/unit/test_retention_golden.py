@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 
 from archiver.core.decision import Action, Reason
+from archiver.core.explanation import explain
 from archiver.core.lifecycle import MOVES
-from archiver.core.retention import (
-    ceiling_of,
-    decide,
-    decide_archive,
-    decide_erasure,
-    excluded_by,
-    floor_of,
-    wanted_lock,
-)
+from archiver.core.retention import decide, decide_archive, decide_erasure, excluded_by
 from tests.support.retention_golden import FILES, Expected, Row, read
 
 
@@ -38,14 +31,15 @@ def test_decides_as_the_golden_file_says(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_policies_say_what_the_golden_file_says(path: Path) -> None:
     golden = read(path)
-    rules, now = golden.terms().rules, golden.moment()
+    terms, now = golden.terms(), golden.moment()
     for row in golden.recordings:
         if row.says is not None:
             candidate, says = row.candidate(), row.says
-            assert floor_of(candidate, rules) == (says.floor and says.floor.bound()), row.id
-            assert ceiling_of(candidate, rules) == (says.ceiling and says.ceiling.bound()), row.id
-            assert wanted_lock(candidate, rules, now) == (says.lock and says.lock.lock()), row.id
-            assert rules.regime(candidate).storage_class == says.storage_class, row.id
+            told = explain(candidate, terms, now, paused=False)
+            assert told.floor == (says.floor and says.floor.bound()), row.id
+            assert told.ceiling == (says.ceiling and says.ceiling.bound()), row.id
+            assert told.lock_wanted == (says.lock and says.lock.lock()), row.id
+            assert terms.rules.regime(candidate).storage_class == says.storage_class, row.id
 
 
 def rows() -> Iterator[Row]:
