@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.core.contradictions import contradictions
@@ -48,6 +48,7 @@ def test_the_order_of_policies_and_holds_means_nothing(
     assert other.rules.regime(candidate) == drawn.rules.regime(candidate)
 
 
+@settings(deadline=None)  # to compare two durations for every date takes its time
 @given(policy_sets(), st.randoms(use_true_random=False))
 def test_neither_the_digest_nor_a_contradiction_knows_the_order(policies: PolicySet, random: Random) -> None:
     mixed = list(policies.policies)
