@@ -61,7 +61,7 @@ def test_rules_together_fit_no_more_surely_than_the_least_sure_of_them(
     candidate: Candidate, one: Match, other: Match
 ) -> None:
     asked = [name for name in RULES if getattr(one, name)]
-    alone = [Match(**{name: getattr(one, name)}).fits(candidate) for name in asked]  # type: ignore[arg-type]
+    alone = [Match(**{name: getattr(one, name)}).fits(candidate) for name in asked]
     rest = Match(min_duration=one.min_duration, max_duration=one.max_duration, hours=one.hours, dates=one.dates)
     assert one.fits(candidate) == min([*alone, rest.fits(candidate)])
 
