@@ -58,6 +58,7 @@ def test_neither_the_digest_nor_a_contradiction_knows_the_order(policies: Policy
     assert contradicting(other) == contradicting(policies)
 
 
+@settings(max_examples=50)
 @given(st.lists(candidates(), min_size=2, max_size=8), any_terms(), moments())
 def test_a_rulebook_answers_the_same_whomever_it_was_asked_about_before(
     rows: list[Candidate], drawn: Terms, now: datetime
@@ -95,6 +96,7 @@ def test_the_coarse_bounds_spare_a_pass_the_calls_that_are_surely_too_young() ->
     assert Rulebook(PolicySet(policies=(policy("at-once", source="0s"),))).source_bound(NOW) == NOW
 
 
+@settings(max_examples=50)
 @given(
     st.lists(candidates(), max_size=8, unique_by=lambda row: (row.account, row.recording_id)), any_terms(), moments()
 )
