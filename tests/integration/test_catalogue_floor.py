@@ -17,15 +17,23 @@ from archiver.core.model import Learnt, Slice, State
 from archiver.errors import StopDaemon
 from tests.support.rows import NOW, execute, listed, mark, plant, planted, proof, recording, snapshot
 
-ARCHIVED = (State.STORED, State.VERIFIED, State.PURGING, State.PURGED)
+ARCHIVED = (State.STORED, State.VERIFIED, State.PURGING, State.PURGED, State.EXPIRING, State.EXPIRED)
 BREACHES = [
     *((state, f"{column} = null", "recordings_archived_is_known") for state in ARCHIVED
       for column in ("key", "sha256", "size", "stored_at")),
     *((state, "verified_at = null", "recordings_verified_is_dated") for state in ARCHIVED[1:]),
     (State.PURGED, "purged_at = null", "recordings_purged_is_dated"),
+    (State.EXPIRED, "expired_at = null", "recordings_expired_is_dated"),
+    (State.PURGING, "on_hold = true", "recordings_held_is_not_deleted"),
+    (State.EXPIRING, "on_hold = true", "recordings_held_is_not_deleted"),
+    (State.VERIFIED, "lock_mode = 'firm', lock_until = now()", "recordings_lock_mode"),
+    (State.VERIFIED, "lock_mode = 'governance'", "recordings_lock_is_whole"),
+    (State.VERIFIED, "lock_until = now()", "recordings_lock_is_whole"),
     (State.PURGING, "size_disagrees = true", "recordings_doubtful_is_not_purged"),
     (State.TRANSFERRING, "claimed_by = null", "recordings_claim_is_owned"),
     (State.PURGING, "claimed_by = null", "recordings_claim_is_owned"),
+    (State.EXPIRING, "claimed_by = null", "recordings_claim_is_owned"),
+    (State.EXPIRED, "claimed_by = 'run-1'", "recordings_claim_is_owned"),
     (State.VERIFIED, "claimed_by = 'run-1'", "recordings_claim_is_owned"),
     (State.DISCOVERED, "claimed_by = 'run-1'", "recordings_claim_is_owned"),
     (State.VERIFIED, "size = 0", "recordings_size_positive"),
@@ -35,6 +43,10 @@ BREACHES = [
     (State.VERIFIED, "sha256 = left(sha256, 63)", "recordings_sha256_hex"),
     (State.VERIFIED, "sha256 = sha256 || E'\\n'", "recordings_sha256_hex"),
 ]  # fmt: skip
+DECIDED = (
+    "insert into controls (at, kind, subject, event, by, reason, detail) "
+    "values (now(), '{}', '', '{}', 'ann', 'because', json_object('{{}}'))"
+)
 ELSEWHERE = [
     ("update accounts set page_base = 2", "accounts_page_base"),
     ("update gaps set kind = 'odd'", "gaps_kind"),
@@ -50,6 +62,8 @@ ELSEWHERE = [
         ),
         "ledger_state",
     ),
+    (DECIDED.format("odd", "paused"), "controls_kind"),
+    (DECIDED.format("pause", "odd"), "controls_event"),
 ]
 
 

@@ -306,7 +306,8 @@ async def test_a_page_that_is_known_writes_nothing(engine: AsyncEngine, ledger: 
     """The lookback is listed in every pass: rows that stay as they are must not even be locked."""
     items = [recording(str(number)) for number in range(20)]
     await listed(ledger, *items)
-    await execute(engine, "update recordings set state = 'expired' where recording_id = '7'")
+    whole = "key = 'k', sha256 = repeat('a', 64), size = 1, stored_at = now(), verified_at = now(), expired_at = now()"
+    await execute(engine, f"update recordings set state = 'expired', {whole} where recording_id = '7'")
     before = await query(engine, "select recording_id, xmin::text, xmax::text from recordings order by recording_id")
     changed = [replace(item, cnam="another", raw={"new": True}) if item.id == "7" else item for item in items]
     assert (await ledger.record_page("acme", changed, mark(run="run-9"))).new == 0

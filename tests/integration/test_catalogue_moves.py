@@ -30,9 +30,11 @@ async def test_exactly_the_lifecycles_moves_are_made_each_with_one_history_row(
             assert await snapshot(engine) == undisturbed
             continue
         purged_at = NOW if after is State.PURGED else entry.purged_at
-        await catalogue.advance(entry, after, mark("because", count=3), purged_at=purged_at)
+        expired_at = NOW if after is State.EXPIRED else entry.expired_at
+        values = {"purged_at": purged_at, "expired_at": expired_at}
+        await catalogue.advance(entry, after, mark("because", count=3), **values)
         moved = await found(engine, entry.id)
-        assert moved == replace(entry, state=after, purged_at=purged_at)
+        assert moved == replace(entry, state=after, purged_at=purged_at, expired_at=expired_at)
         told = await query(
             engine,
             "select before::text, after::text, reason, run_id, detail::text, at from history where recording_id = :id",
@@ -47,7 +49,7 @@ async def test_exactly_the_lifecycles_moves_are_made_each_with_one_history_row(
 async def test_a_row_that_has_moved_on_is_left_alone(engine: AsyncEngine, catalogue: Catalogue, before: State) -> None:
     seen = await planted(engine, "1", before)
     elsewhere = State.EXPIRED
-    await execute(engine, "update recordings set state = 'expired', claimed_by = null")
+    await execute(engine, "update recordings set state = 'expired', claimed_by = null, expired_at = now()")
     undisturbed = await snapshot(engine)
     with pytest.raises(Conflict, match=f"no longer {before}"):
         await catalogue.advance(seen, min(MOVES[before]), mark())

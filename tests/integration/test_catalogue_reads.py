@@ -78,7 +78,7 @@ async def test_a_walk_keeps_to_its_account_states_and_time(engine: AsyncEngine, 
 async def test_only_what_the_source_still_has_is_counted(engine: AsyncEngine, reads: Reads) -> None:
     for state in State:
         await plant(engine, str(state), state)
-    assert await reads.count_at_source("acme") == len(State) - 2
+    assert await reads.count_at_source("acme") == len(State) - 3
     assert await reads.count_at_source("other") == 0
 
 

@@ -12,7 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from archiver.adapters.ledger import Ledger
 from archiver.core.coverage import judge_day
 from archiver.core.model import Learnt, State, whole_day
-from tests.support.rows import GONE, NOW, START, execute, listed, mark, open_account, plant, proof, query, recording
+from tests.support.rows import (
+    GONE,
+    HELD,
+    NOW,
+    START,
+    execute,
+    listed,
+    mark,
+    open_account,
+    plant,
+    proof,
+    query,
+    recording,
+)
 
 HOUR, WHOLE = timedelta(hours=1), whole_day(START.date())
 BUSY = (State.DISCOVERED, State.TRANSFERRING, State.STORED)
@@ -26,11 +39,12 @@ async def settle(ledger: Ledger, hours: int = 0) -> None:
 
 async def stands(engine: AsyncEngine, state: State, problem: str | None = None, *, absent: bool = False) -> None:
     """Put the recording somewhere else, past the lifecycle."""
-    held = "run-1" if state in {State.TRANSFERRING, State.PURGING} else None
+    held = "run-1" if state in HELD else None
     values = {"state": str(state), "problem": problem, "absent": NOW if absent else None, "held": held}
     values["purged"] = NOW if state in GONE else None
+    values["expired"] = NOW if state is State.EXPIRED else None
     changes = "state = cast(:state as recording_state), problem = :problem, absent_since = :absent, claimed_by = :held"
-    changes += ", purged_at = cast(:purged as timestamptz)"
+    changes += ", purged_at = cast(:purged as timestamptz), expired_at = cast(:expired as timestamptz)"
     await execute(engine, f"update recordings set {changes}", **values)
 
 

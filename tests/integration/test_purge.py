@@ -14,6 +14,7 @@ from archiver.core.model import State
 from archiver.core.plan import Plan
 from archiver.errors import SafetyLimit
 from archiver.simulator import Account, Operation, SimRecording
+from tests.support import office
 from tests.support.world import MakeWorld, World, calls, key_of
 
 DUE = calls(3, days=40)
@@ -224,14 +225,19 @@ async def test_a_plan_does_not_go_past_the_limits(strict_world: MakeWorld) -> No
     """Deletion switched off, or a cap lowered, since the plan was made."""
     here = await archived(strict_world, *DUE)
     here.policies = deleting()
-    plan = await plan_of(here)
-    for policies in (deleting(mode="disabled"), deleting(max_per_run=2)):
+    text = await office.write_plan(here)
+    said = {"is disabled": deleting(mode="disabled"), "max_per_run allows 2": deleting(max_per_run=2)}
+    for reason, policies in said.items():
         here.policies = policies
-        with pytest.raises(SafetyLimit) as caught:
-            await here.apply(plan)
+        with pytest.raises(SafetyLimit, match=reason) as caught:
+            await office.carry_out(here, text)
         assert caught.value.exit_code == 4
     assert here.simulator.requests.deletes == []
-    assert await here.query("select exit_code from runs where command = 'apply'") == [(4,)] * 2
+    # the first was refused before a run began
+    assert await here.query("select exit_code from runs where command = 'apply'") == [(4,)]
+    here.policies = deleting()
+    await office.carry_out(here, text)
+    assert sorted(here.simulator.requests.deletes) == [1, 2, 3]
 
 
 async def test_drafting_a_plan_changes_nothing_and_asks_nobody(strict_world: MakeWorld) -> None:
@@ -239,7 +245,7 @@ async def test_drafting_a_plan_changes_nothing_and_asks_nobody(strict_world: Mak
     here.policies = deleting()
     requests, rows = len(here.simulator.requests), await here.query("select count(*) from history")
     plan = await here.draft()
-    assert dict(plan.kept) == {Reason.NOT_YET: 2}
+    assert plan.kept == {"source": {Reason.NOT_YET: 2}, "archive": {Reason.NO_CEILING: 5}}
     assert len(here.simulator.requests) == requests
     assert await here.query("select count(*) from history") == rows
     assert here.simulator.requests.counts[Operation.DELETE] == 0

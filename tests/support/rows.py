@@ -20,14 +20,14 @@ NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 START = datetime(2024, 3, 1, 9, tzinfo=UTC)
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 SHA256 = "ab" * 32
-GONE = (State.PURGED, State.EXPIRED)
-HELD = (State.TRANSFERRING, State.PURGING)
+GONE = (State.PURGED, State.EXPIRING, State.EXPIRED)
+HELD = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
 
 _INSERT = """
 insert into recordings (account, recording_id, state, call_start, extensions, rule_ids, raw, listed_at, key, sha256,
-    size, stored_at, verified_at, purged_at, next_attempt_at, claimed_by)
+    size, stored_at, verified_at, purged_at, expired_at, next_attempt_at, claimed_by)
 values (:account, :id, :state, :start, '{}', '{}', '{}', :now, 'acme/' || :id || '.mp3', :sha256,
-    100, :now, :now, :purged_at, :now, :claimed_by)
+    100, :now, :now, :purged_at, :expired_at, :now, :claimed_by)
 """
 
 
@@ -92,6 +92,7 @@ async def plant(engine: AsyncEngine, recording_id: str, state: State, *, account
         "sha256": SHA256,
         "claimed_by": "run-1" if state in HELD else None,
         "purged_at": NOW if state in GONE else None,
+        "expired_at": NOW if state is State.EXPIRED else None,
     }
     await execute(engine, "insert into accounts (account) values (:account) on conflict do nothing", account=account)
     await execute(engine, _INSERT, **values)
