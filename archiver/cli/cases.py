@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from typing import Any, cast
 
 from archiver.adapters.candidate_reads import CandidateReads
@@ -29,8 +31,13 @@ OPTIONS = {
 NUMBERS = ("numbers", "callers", "dnis")
 
 
-def query_of(asked: Mapping[str, Texts], since: str | None, until: str | None) -> Query:
+def query_of(asked: Mapping[str, Texts], since: str | None, until: str | None, zone: tzinfo) -> Query:
     """Put the options together, by the names of `OPTIONS`. Raises ConfigError for what no call could fit."""
+    for one in asked["ids"] or []:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", one.strip()):
+            raise ConfigError(
+                f"--id {one!r} is no id of a recording", hint="ids are given whole; for patterns use --number"
+            )
     lists = {
         name: tuple([read_pattern(value, OPTIONS[name], number=name in NUMBERS) for value in values or ()])
         for name, values in asked.items()
@@ -43,15 +50,16 @@ def query_of(asked: Mapping[str, Texts], since: str | None, until: str | None) -
         raise ConfigError(f"--until {last} is before --since {first}: no call fits")
     match = {name: values for name, values in lists.items() if name != "ids"}
     dates = Dates(first, last) if first or last else None
-    return Query(ids=lists["ids"], match=replace(Match(dates=dates), **cast("dict[str, Any]", match)))
+    return Query(ids=lists["ids"], match=replace(Match(dates=dates, zone=zone), **cast("dict[str, Any]", match)))
 
 
 @dataclass(slots=True)
 class Caught:
-    """What a case holds, counted, and the first of them by name."""
+    """What a case holds, counted, and the first of them by id."""
 
     by_state: Counter[str] = field(default_factory=Counter)
     maybe: int = 0
+    missing: set[str] = field(default_factory=set)  # ids that the case names and nobody has listed
     ids: list[str] = field(default_factory=list)
 
     @property
@@ -63,6 +71,7 @@ class Caught:
         """Count one."""
         self.by_state[one.state] += 1
         self.maybe += fit is Fit.MAYBE
+        self.missing.discard(one.recording_id)
         if len(self.ids) < MOST:
             self.ids.append(one.recording_id)
 
@@ -76,11 +85,19 @@ async def gather(
     reads: CandidateReads, settings: Settings, case: Hold, states: Sequence[Stage] = tuple(Stage)
 ) -> Caught:
     """Count what a case holds."""
-    caught = Caught()
+    caught = Caught(missing=set(case.query.ids))
     async for one in _all(reads, settings, case, states):
         if (fit := case.fits(one)) is not Fit.NO:
             caught.note(one, fit)
     return caught
+
+
+async def any_of(reads: CandidateReads, settings: Settings, case: Hold) -> bool:
+    """Whether a case holds anything at all."""
+    async for one in _all(reads, settings, case, tuple(Stage)):
+        if case.fits(one) is not Fit.NO:
+            return True
+    return False
 
 
 async def _all(

@@ -94,7 +94,7 @@ async def file_plan(app: App, drafted: Plan, text: str, purpose: str, output: Pa
     """Write a plan to its file and into the record. Raises ConfigError where the file cannot be written."""
     if output is not None:
         try:
-            output.write_text(text, encoding="utf-8")  # noqa: ASYNC240 - one command, one file: nothing else waits
+            output.write_bytes(text.encode())  # noqa: ASYNC240 - one command, one file: nothing else waits
         except OSError as error:
             msg = f"the plan cannot be written to {output}: {error.strerror}"
             raise ConfigError(msg) from None
@@ -187,7 +187,7 @@ def history_of(record: PlanRecord) -> dict[str, object]:
 def read_plan(path: Path) -> str:
     """Read a plan file's text. Raises ConfigError when there is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()  # line ends as they are: the digest is of every byte
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         msg = f"the plan {path} cannot be read: {reason}"

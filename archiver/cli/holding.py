@@ -12,8 +12,8 @@ import typer
 from archiver.adapters import database
 from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.controls import Controls
-from archiver.app import new_run_id, now, open_app, open_engine
-from archiver.cli.cases import Texts, about, gather, query_of, standing
+from archiver.app import new_run_id, now, open_app, open_engine, policies_of
+from archiver.cli.cases import Texts, about, any_of, gather, query_of, standing
 from archiver.cli.common import (
     AsJson,
     By,
@@ -74,7 +74,9 @@ def add_hold(
     extensions: Annotated[Texts, typer.Option("--extension", help="Extension, likewise.")] = None,
     directions: Annotated[Texts, typer.Option("--direction", help="INBOUND, OUTBOUND or INTRA_PBX.")] = None,
     rule_ids: Annotated[Texts, typer.Option("--rule", help="Id of a recording rule of the source.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="DAY", help="First day of the calls' starts, UTC.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DAY", help="First day of call starts, by the policies' zone.")
+    ] = None,
     until: Annotated[str | None, typer.Option(metavar="DAY", help="Last day, itself included.")] = None,
     future: Annotated[bool, typer.Option("--future", help="Catch recordings too that are listed later.")] = False,
     everything: Annotated[
@@ -85,12 +87,13 @@ def add_hold(
     """Open a case. What it is about cannot be changed later; open another one, a recording may be in many."""
     asked = {"ids": ids, "accounts": accounts, "numbers": numbers, "callers": callers, "dnis": dnis, "cnam": cnam,
              "extensions": extensions, "directions": directions, "rule_ids": rule_ids}  # fmt: skip
-    query = query_of(asked, since, until)
+    state: State = context.obj
+    settings = state.settings(quiet=True)
+    query = query_of(asked, since, until, policies_of(settings).zone)
     if query.asks_nothing and not everything:
         raise typer.BadParameter("say which recordings, or --everything")
     case = Hold(name=read_name(name), reason=said(reason), author=who(by), at=now(), query=query, future=future)
-    state: State = context.obj
-    run(_add(state.settings(quiet=True), case, as_json=as_json))
+    run(_add(settings, case, as_json=as_json))
 
 
 async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:
@@ -99,25 +102,27 @@ async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:
         raise ConfigError(f"there is no account {unknown[0]!r} in the configuration; there is: {', '.join(known)}")
     async with open_engine(settings) as engine:
         await database.require_schema(engine)
-        caught = await gather(CandidateReads(engine), settings, case)
-        if not caught.total and not case.future:
+        reads = CandidateReads(engine)
+        if not case.future and not await any_of(reads, settings, case):
             msg = f"no recording on record fits, and case {case.name} would not catch later ones: nothing was opened"
             raise ConfigError(msg, hint="look again at what it asks for; or --future")
-        controls = Controls(engine)
         try:
-            await controls.record(opening(case))
+            await Controls(engine).record(opening(case))  # from here on it holds; counting may take a while
         except Conflict:
             msg = f"there is a case {case.name} already, open or released"
             raise ConfigError(msg, hint="a name is used once: choose another, like 2026-17b") from None
         # what a stage had already asked the source or the bucket for when the case was opened cannot be called back
-        late = await gather(CandidateReads(engine), settings, case, (Stage.PURGING, Stage.EXPIRING))
+        late = await gather(reads, settings, case, (Stage.PURGING, Stage.EXPIRING))
+        caught = await gather(reads, settings, case)
     log.info("hold_added", case=case.name, recordings=caught.total, future=case.future)
     if as_json:
-        print_json({"hold": case, "query": case.query.as_json(), "recordings": caught.by_state, "begun": late.ids})
+        print_json({"hold": _as_json(case), "recordings": caught.by_state, "begun": late.ids,
+                    "unknown_ids": sorted(caught.missing)})  # fmt: skip
         return
-    out.print(
-        f"Case {case.name} is open: it holds {caught.told()}" + (", and what is listed later." if case.future else ".")
-    )
+    later = ", and what is listed later." if case.future else "."
+    out.print(f"Case {case.name} is open: it holds {caught.told()}{later}")
+    if caught.missing:
+        out.print("[red]Not on record[/]:", words(" ".join(sorted(caught.missing))))
     for identity in late.ids:
         out.print(f"[red]Its deletion had begun before[/]: {identity}", words("; see archiver explain"))
     out.print("Where the bucket has legal holds, the next pass sets them; at once: archiver hold check")

@@ -7,7 +7,7 @@ from datetime import date, time
 from itertools import permutations
 
 from archiver.core.duration import Duration, never_shorter
-from archiver.core.match import Dates, Hours, Match, number
+from archiver.core.match import Dates, Hours, Match, name, number
 from archiver.core.policy import Policy
 
 
@@ -26,7 +26,7 @@ def may_overlap(one: Match, other: Match) -> bool:
         and _share(one.directions, other.directions)
         and _patterns_share(one.callers, other.callers, number)
         and _patterns_share(one.dnis, other.dnis, number)
-        and _patterns_share(one.cnam, other.cnam, str.casefold)
+        and _patterns_share(one.cnam, other.cnam, name)
         and _lengths_meet(one, other)
         and _dates_meet(one.dates, other.dates)
         and _hours_meet(one.hours, other.hours)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol, cast
+from zoneinfo import ZoneInfo
 
+from archiver.core.clocks import TOLERATED
 from archiver.core.match import Call, Dates, Fit, Match
 
 _LISTS = ("accounts", "extensions", "directions", "callers", "dnis", "numbers", "cnam", "rule_ids")
@@ -32,7 +34,7 @@ class Listed(Call, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which recordings a case is about: those named, or else those that match."""
+    """Which recordings a case is about: those that match, and, where ids are named, only of these."""
 
     ids: tuple[str, ...] = ()
     match: Match = field(default_factory=Match)
@@ -53,6 +55,7 @@ class Query:
         asked: dict[str, object] = {name: list(getattr(self.match, name)) for name in _LISTS}
         dates = self.match.dates or Dates()
         asked |= {"since": dates.since and str(dates.since), "until": dates.until and str(dates.until)}
+        asked |= {"zone": str(self.match.zone)} if self.match.dates else {}
         return {name: value for name, value in {"ids": list(self.ids), **asked}.items() if value}
 
     @classmethod
@@ -61,7 +64,8 @@ class Query:
         lists = {name: tuple(cast("Sequence[str]", data.get(name, ()))) for name in ("ids", *_LISTS)}
         ids = lists.pop("ids")
         dates = Dates(_day(data.get("since")), _day(data.get("until")))
-        plain = Match(dates=dates if dates != Dates() else None)
+        zone = str(data.get("zone", "UTC"))
+        plain = Match(dates=dates if dates != Dates() else None, zone=UTC if zone == "UTC" else ZoneInfo(zone))
         return cls(ids=ids, match=replace(plain, **cast("dict[str, Any]", lists)))
 
 
@@ -92,7 +96,8 @@ class Hold:
 
     def fits(self, call: Listed) -> Fit:
         """How surely the case is about a recording. A possible one is held like a sure one."""
-        if not self.open or (not self.future and call.listed_at > self.at):
+        # whoever opens it and whoever lists may have clocks of their own
+        if not self.open or (not self.future and call.listed_at > self.at + TOLERATED):
             return Fit.NO
         return self.query.fits(call)
 

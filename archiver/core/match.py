@@ -7,6 +7,7 @@ side: only a sure match permits a deletion or an exclusion, a possible one is en
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, tzinfo
@@ -17,7 +18,8 @@ from typing import Final, Protocol
 from archiver.core.duration import Duration
 
 DIRECTIONS: Final = ("INBOUND", "OUTBOUND", "INTRA_PBX")  # all that the source documents
-_SPELLING = re.compile(r"[\s()./+-]")  # how a number is written, not which one it is
+_ADDRESS = re.compile(r"^(tel|sips?):|[@;].*$")  # what stands around a number in an address
+_INTERNATIONAL = 10  # digits: 00 before fewer is no prefix of another country
 
 
 class Call(Protocol):
@@ -110,8 +112,8 @@ class Dates:
 class Match:
     """Which calls are meant; an empty rule is about all. All rules must fit; one value of a rule is enough.
 
-    In patterns * is any text and ? one character. Numbers are compared without +, blanks and the like, names
-    without regard to capitals. Times of day and dates are those of the call's start in `zone`.
+    In patterns * is any text and ? one character. Numbers and names are compared without regard to their spelling. Times
+    of day and dates are those of the call's start in `zone`.
     """
 
     accounts: tuple[str, ...] = ()
@@ -159,8 +161,23 @@ class Match:
 
 
 def number(text: str) -> str:
-    """Return a number, or a pattern of numbers, without its spelling: +91 (22) 5550-100 as 91225550100."""
-    return _SPELLING.sub("", text)
+    """Return a number, or a pattern of numbers, without its spelling: `+91 (22) 5550-100` as `91225550100`.
+
+    The same number is also written `tel:+9122…`, `sip:+9122…@host`, `0091 22 …`, or in other digits than 0 to 9.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = _ADDRESS.sub("", plain.strip()).replace("(0)", "")
+    kept = "".join(_digit(char) for char in plain if char.isalnum() or char in "*?")
+    return kept[2:] if kept.startswith("00") and len(kept) >= _INTERNATIONAL else kept
+
+
+def _digit(char: str) -> str:
+    return str(unicodedata.decimal(char)) if char.isdecimal() else char
+
+
+def name(text: str) -> str:
+    """Return a name, or a pattern of names, without regard to capitals, blanks and the way accents are encoded."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _worst(call: Call, tests: tuple[Test, ...], so_far: Fit) -> Fit:
@@ -192,8 +209,8 @@ def _varying_tests(match: Match) -> Iterator[Test]:
         yield _length(match.min_duration, match.max_duration)
     yield from _number_tests(match)
     if match.cnam:
-        named = _compiled(tuple(pattern.casefold() for pattern in match.cnam)).fullmatch
-        yield lambda call: _of_one(None if call.cnam is None else call.cnam.strip().casefold(), named)
+        named = _compiled(tuple(map(name, match.cnam))).fullmatch
+        yield lambda call: _of_one(None if call.cnam is None else name(call.cnam), named)
     if match.hours or match.dates:
         yield _when(match.hours or Hours(time.min, time.min), match.dates or Dates(), match.zone)
 

@@ -113,8 +113,7 @@ def _items(rows: object) -> Iterator[PlanItem]:
 
 
 def _read_item(row: Mapping[str, object], where: str) -> PlanItem:
-    pair = (row.get("action"), row.get("reason"))
-    if pair not in _PLANNED:
+    if (_text(row, "action", where), _text(row, "reason", where)) not in _PLANNED:
         raise ConfigError(f"{where}action: a plan holds only deletions that are due, or erasures that were requested")
     action, reason = Action(_text(row, "action", where)), Reason(_text(row, "reason", where))
     due = reason is Reason.DUE
@@ -193,7 +192,7 @@ def _count(row: Mapping[str, object], key: str, where: str) -> int:
 def _when(row: Mapping[str, object], key: str, where: str) -> datetime:
     try:
         return require_aware(datetime.fromisoformat(_text(row, key, where))).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ConfigError(f"{where}{key}: must be a moment like 2025-01-31T00:00:00Z") from None
 
 

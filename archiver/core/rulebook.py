@@ -123,14 +123,20 @@ class Rulebook:
         """Return how long a wait is that begins on a day of the zone; None where that depends on the time of day."""
         key = (wait, day)
         if key not in self._away:
-            here = date.fromordinal(day)
             try:
-                ends = [datetime.combine(here, at, self.zone).astimezone(UTC) for at in (time.min, time.max)]
-                early, late = (add(moment, wait, self.zone) - moment for moment in ends)
-                self._away[key] = early if early == late else None
+                self._away[key] = self._same_all_day(wait, date.fromordinal(day))
             except OverflowError:
                 self._away[key] = None
         return self._away[key]
+
+    def _same_all_day(self, wait: Duration, day: date) -> timedelta | None:
+        """Return how long the wait is, if the zone's clocks change neither on that day nor on the day of its end."""
+        begins = [datetime.combine(day, at, self.zone) for at in (time.min, time.max)]
+        ends = [add(moment, wait, self.zone).astimezone(self.zone) for moment in begins]
+        if any(one.utcoffset() != other.utcoffset() for one, other in (begins, ends)):
+            return None
+        early, late = (end.astimezone(UTC) - begin.astimezone(UTC) for begin, end in zip(begins, ends, strict=True))
+        return early if early == late else None
 
     def _make_room(self) -> None:
         for cache in (self._steps, self._away):
