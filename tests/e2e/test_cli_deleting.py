@@ -64,7 +64,7 @@ def test_a_plan_changes_nothing(kept: Desk) -> None:
     assert set(kept.states().values()) == {"verified"}
 
     kept.policies({"name": "old", "match": {"extensions": ["9*"]}, "source": {"delete_after": "30d"}})
-    assert "Keep 4: no policy" in kept.run("plan").out
+    assert "keep 4: no policy" in kept.run("plan").out
 
 
 def test_what_is_printed_as_json_is_a_plan(due: Desk) -> None:
@@ -72,7 +72,7 @@ def test_what_is_printed_as_json_is_a_plan(due: Desk) -> None:
     path = due.folder / "written.json"
     done = due.run("plan", "--json", "--out", str(path))
     assert done.out == path.read_text()
-    assert json.loads(done.out)["totals"]["delete"] == 4
+    assert json.loads(done.out)["totals"]["source"]["delete"] == 4
 
     printed = due.folder / "printed.json"
     printed.write_text(done.out)
@@ -96,13 +96,14 @@ def test_a_plan_holds_nobody(kept: Desk) -> None:
 
 
 def test_applied_a_second_time_it_deletes_nothing(due: Desk) -> None:
-    """The answer says why, and it is no failure: after an interruption one applies the same plan again."""
+    """A plan is used once: exit 4, and the answer says when it was. A new one names nothing, with the reason."""
     path = planned(due)
-    assert due.run("apply", str(path)).code == 0
-    told, counted = due.run("apply", str(path)), due.run("apply", str(path), "--json")
-    assert (told.code, counted.code) == (0, 0)
-    assert "already_purged 4" in told.out
-    assert (counts(counted)["deleted"], counts(counted)["kept"]) == (0, {"already_purged": 4})
+    first = due.run("apply", str(path), "--json")
+    assert (first.code, first.answer["planned"], first.answer["used"]) == (0, 4, True)
+    again = due.run("apply", str(path))
+    assert (again.code, again.out) == (4, "")
+    assert "this plan was used on 20" in again.err
+    assert "keep 4: already purged" in due.run("plan").out
     assert sorted(due.simulator.requests.deletes) == [1, 2, 3, 4]
 
 
@@ -113,6 +114,7 @@ def test_each_copy_is_checked_again_before_its_deletion(due: Desk) -> None:
     done = due.run("apply", str(path), "--json")
     assert done.code == 3
     assert counts(done)["quarantined"] == 1
+    assert done.answer["used"] is False  # not carried out to its end: it can be applied again
     assert sorted(due.simulator.requests.deletes) == [1, 3, 4]
     assert due.states()["2"] == "quarantined"
 
@@ -136,7 +138,7 @@ def test_a_plan_of_other_policies_is_refused(kept: Desk) -> None:
 def test_where_deletion_is_disabled_a_plan_is_refused(kept: Desk) -> None:
     """Exit 4: the switch is part of what the plan was made under, or it is asked again."""
     kept.policies(DAILY)
-    refused(kept, planned(kept), 4, "deletion.mode is disabled")
+    refused(kept, planned(kept), 4, "deletion at the source is disabled: nothing was deleted")
 
 
 @pytest.mark.parametrize(("limit", "value"), [("max_per_run", 3), ("max_percent", 75)])

@@ -39,7 +39,8 @@ def test_status_of_a_new_archive(desk: MakeDesk) -> None:
     told, counted = fresh.run("status"), fresh.run("status", "--json")
     assert told.code == counted.code == 0
     assert "archiver sync" in told.out
-    assert counted.answer == {"accounts": [], "last_run": None, "open_gaps": 0, "gaps": []}
+    nothing = {"accounts": [], "last_run": None, "open_gaps": 0, "gaps": [], "deletion_paused": None, "open_holds": []}
+    assert counted.answer == nothing
 
 
 def test_status_after_a_pass(desk: MakeDesk) -> None:
@@ -141,7 +142,7 @@ def test_explain_tells_the_whole_story(archive: Desk) -> None:
     answer = listed.answer
     digest = hashlib.sha256(audio_bytes(1, CALLS[0].size)).hexdigest()
     assert (answer["state"], answer["sha256"], answer["key"]) == ("verified", digest, key_of(CALLS[0]))
-    decision, history = listed.section("decision"), listed.rows("history")
+    decision, history = listed.section("source"), listed.rows("history")
     assert (decision["action"], decision["policy"]) == ("delete_at_source", "old")
     assert [step["after"] for step in history] == ["discovered", "transferring", "stored", "verified"]
     assert digest in told.out

@@ -85,13 +85,13 @@ def test_retry_of_a_bad_copy_whose_source_is_gone_is_refused(desk: MakeDesk) -> 
 def test_accept_lifts_the_bar_from_deletion(gaps: Desk) -> None:
     """Who and why are kept in the history; without a decision the recording stays at the source."""
     gaps.policies(DAILY, mode="automatic", max_percent=100)
-    assert gaps.run("explain", "4", "--json").section("decision")["reason"] == "size_disagrees"
+    assert gaps.run("explain", "4", "--json").section("source")["reason"] == "size_disagrees"
     done = gaps.run("accept", "4", "--by", "asha", "--reason", "listened to it, it is whole")
     assert done.code == 0
     assert "4" in done.out
 
     story = gaps.run("explain", "4", "--json")
-    assert story.section("decision")["reason"] == "due"
+    assert story.section("source")["reason"] == "due"
     assert story.rows("history")[-1]["detail"] == {"by": "asha", "reason": "listened to it, it is whole"}
     assert gaps.run("sync").code == 3
     assert sorted(gaps.simulator.requests.deletes) == [3, 4]

@@ -45,15 +45,20 @@ def empty_database(desk: Desk) -> None:
 def test_a_valid_configuration_is_summed_up(fresh: Desk) -> None:
     """For people and as JSON, without any neighbour."""
     fresh.world.section("database")["url"] = f"postgresql://nobody:{PASSWORD}@127.0.0.1:1/none"
-    fresh.policies({"name": "keep", "archive": {"keep_at_least": "5y"}}, mode="automatic")
+    fresh.policies({"name": "keep", "archive": {"keep_at_least": "5y"}}, mode="automatic", archive={"mode": "approve"})
     told, counted = fresh.run("check"), fresh.run("check", "--json")
 
     assert told.code == counted.code == 0
     assert "accounts acme" in told.out
-    assert "1 policies; deletion at the source is automatic" in told.out
+    assert "1 policies; deletion at the source is automatic, in the archive approve" in told.out
     answer = counted.answer
     digest = answer.pop("policies_digest")
-    assert answer == {"accounts": ["acme"], "policies": 1, "deletion": "automatic"}
+    assert answer == {
+        "accounts": ["acme"],
+        "policies": 1,
+        "deletion": "automatic",
+        "deletion_in_archive": "approve",
+    }
     assert len(str(digest)) == 64
 
 

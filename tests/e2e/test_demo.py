@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.core.plan import parse
+from archiver.core.plan_file import parse
 from tests.support.commands import Order, Process, Workshop
 
 SECTIONS = (
@@ -18,7 +18,8 @@ SECTIONS = (
     "First pass",
     "Second pass",
     "Retention",
-    "Deletion is switched on",
+    "A case is opened",
+    "Exactly that plan is applied",
     "Last pass",
     "Where to look",
 )
@@ -40,6 +41,8 @@ def test_the_demo_keeps_its_promises(folder: Path) -> None:
         assert process.ended() == 0, process.out + process.log
     assert [section for section in SECTIONS if section not in process.out] == []
     assert "As it should be" in process.out
+    assert "archiver apply plan.json: refused, this plan is not approved" in process.out
+    assert "not deleted: on_hold 1" in process.out
     assert "Traceback" not in process.out + process.log
 
     audio, sidecars = list(stage.glob("files/acme/**/*.mp3")), list(stage.glob("files/acme/**/*.json"))

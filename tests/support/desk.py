@@ -35,6 +35,7 @@ T = TypeVar("T")
 TOKEN = "tk-5f0c1e-canary"
 PASSWORD = "pw-9ab2d7-canary"
 DAILY: Mapping[str, object] = {"name": "old", "source": {"delete_after": "30d"}}
+AT_ONCE: Mapping[str, object] = {"cooling_off": "0s"}
 
 
 class Backstage:
@@ -126,8 +127,8 @@ class Desk:
         return self.world.folder
 
     def policies(self, *policies: Mapping[str, object], **deletion: object) -> None:
-        """Write other policies."""
-        self.world.policies = {"policies": [dict(one) for one in policies], "deletion": deletion}
+        """Write other policies. They count at once, unless the deletion says how long the earlier ones still bind."""
+        self.world.policies = {"policies": [dict(one) for one in policies], "deletion": {**AT_ONCE, **deletion}}
 
     def run(self, *words: str, env: Mapping[str, str] | None = None, room: int | None = None) -> Done:
         """Run a command with the world's configuration to its end."""
@@ -221,7 +222,9 @@ def desks(
             backstage.call(gate.open())
             stack.callback(lambda: backstage.call(gate.shut()))
             world.document["database"] = {"url": gate.url}
-            return Desk(world=world, backstage=backstage, workshop=workshop, gate=gate)
+            made = Desk(world=world, backstage=backstage, workshop=workshop, gate=gate)
+            made.policies()
+            return made
 
         yield make
 
