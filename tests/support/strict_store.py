@@ -124,8 +124,13 @@ class StrictStore:
             return refusal
         if request.method == "HEAD":
             return web.Response()
-        if "uploads" in request.query:
-            return _xml("ListMultipartUploadsResult", "".join(self._pending(bucket, request.query.get("prefix", ""))))
+        prefix = request.query.get("prefix", "")
+        for query, root, rows in (
+            ("uploads", "ListMultipartUploadsResult", self._pending),
+            ("versions", "ListVersionsResult", self._versions),
+        ):
+            if query in request.query:
+                return _xml(root, "".join(rows(bucket, prefix)))
         if "list-type" in request.query:
             return _xml("ListBucketResult", "<IsTruncated>false</IsTruncated>")
         return _error(404, "ObjectLockConfigurationNotFoundError")
@@ -134,6 +139,14 @@ class StrictStore:
         return [
             f"<Upload><Key>{escape(key)}</Key><UploadId>{number}</UploadId></Upload>"
             for number, (where, key, _) in self.targets.items()
+            if where == bucket and key.startswith(prefix)
+        ]
+
+    def _versions(self, bucket: str, prefix: str) -> list[str]:
+        """One for each object: it keeps no older ones."""
+        return [
+            f"<Version><Key>{escape(key)}</Key><VersionId>null</VersionId></Version>"
+            for where, key in sorted(self.objects)
             if where == bucket and key.startswith(prefix)
         ]
 
@@ -154,6 +167,8 @@ class StrictStore:
         return await self._get(request, where)
 
     def _put(self, request: web.Request, where: tuple[str, str], body: bytes) -> web.Response:
+        if not {"retention", "legal-hold"}.isdisjoint(request.query):
+            return _error(400, "InvalidRequest")  # as AWS answers where the bucket has no Object Lock
         claimed = request.headers.get("x-amz-checksum-sha256", "")
         if self.checks and claimed and claimed != _sha256(body):
             return _error(400, "BadDigest")
