@@ -9,6 +9,7 @@ from itertools import permutations
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -27,6 +28,11 @@ ACCOUNTS: Final = ("acme", "zenith")
 NUMBERS: Final = ("+91 22 5550-0100", "912255500100", "(022) 5550 0199", "15550199", "anonymous")
 CNAMES: Final = ("ANNA", "anna b", "Émile", "")
 EXTENSIONS: Final = ("2101", "3001", "9")
+
+
+def tried(examples: int = 100) -> settings:
+    """Without a deadline: beside other work on the machine a slow example says nothing."""
+    return settings(deadline=None, max_examples=examples)
 
 
 def zones() -> SearchStrategy[tzinfo]:
@@ -131,8 +137,9 @@ def queries() -> SearchStrategy[Query]:
     """Those that `as_json` can write."""
     lists = ("accounts", "extensions", "directions", "callers", "dnis", "numbers", "cnam", "rule_ids")
     texts = st.lists(st.text(min_size=1, max_size=5), max_size=2).map(tuple)
-    match = st.builds(Match, dates=st.none() | days(), **dict.fromkeys(lists, texts))
-    return st.builds(Query, ids=texts, match=match)
+    rules = dict.fromkeys(lists, texts)
+    dated = st.builds(Match, dates=days(), zone=zones(), **rules)
+    return st.builds(Query, ids=texts, match=st.builds(Match, **rules) | dated)
 
 
 def holds() -> SearchStrategy[Hold]:

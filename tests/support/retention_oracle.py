@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from archiver.core.clocks import TOLERATED
 from archiver.core.decision import Candidate
 from archiver.core.duration import Duration, add
 from archiver.core.match import Fit
@@ -39,7 +40,7 @@ def held(candidate: Candidate, terms: Terms) -> bool:
     """By a case, or in the bucket."""
     for hold in terms.holds:
         named = not hold.query.ids or candidate.recording_id in hold.query.ids
-        caught = hold.future or candidate.listed_at <= hold.at
+        caught = hold.future or candidate.listed_at <= hold.at + TOLERATED
         if hold.released_at is None and named and caught and hold.query.match.fits(candidate) is not Fit.NO:
             return True
     return candidate.on_hold

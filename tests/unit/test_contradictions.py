@@ -8,7 +8,7 @@ from datetime import date, time
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.core.contradictions import contradictions, may_overlap, patterns_meet
@@ -18,7 +18,7 @@ from archiver.core.match import Dates, Fit, Hours, Match
 from archiver.core.policy import Policy, PolicySet
 from archiver.core.retention import Terms, ask, decide_archive
 from tests.support.retention import FAR_FUTURE, policy
-from tests.support.retention_drawn import candidates, narrow_matches, policy_sets
+from tests.support.retention_drawn import candidates, narrow_matches, policy_sets, tried
 
 ALPHABET = "ab*?"
 #: Long enough for a text of any two patterns of four characters to be among them.
@@ -33,7 +33,7 @@ def fits(pattern: str, text: str) -> bool:
     return bool(re.fullmatch(pattern.replace("*", ".*").replace("?", "."), text))
 
 
-@settings(deadline=None)
+@tried()
 @given(st.text(ALPHABET, max_size=4), st.text(ALPHABET, max_size=4))
 def test_two_patterns_meet_where_some_text_fits_both(one: str, other: str) -> None:
     both = any(fits(one, text) and fits(other, text) for text in TEXTS)
@@ -61,7 +61,7 @@ def test_patterns_meet_or_not(one: str, other: str, *, meet: bool) -> None:
     assert patterns_meet(one, other) is patterns_meet(other, one) is meet
 
 
-@settings(max_examples=300)
+@tried(200)
 @given(candidates(), narrow_matches(), narrow_matches())
 def test_no_call_is_meant_by_two_that_are_said_not_to_overlap(candidate: Candidate, one: Match, other: Match) -> None:
     """Nor surely by the one and perhaps by the other: that is where a floor and a ceiling would clash."""
@@ -157,7 +157,7 @@ def test_every_pair_is_named() -> None:
     assert found() == found(floors[0]) == []
 
 
-@settings(deadline=None)
+@tried(50)
 @given(policy_sets(), candidates(sound=True))
 def test_where_none_contradicts_every_sure_ceiling_leads_to_an_end(policies: PolicySet, candidate: Candidate) -> None:
     """Of a file that was taken, a copy stays for ever below a floor only where that floor only may be meant."""

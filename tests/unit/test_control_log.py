@@ -14,6 +14,7 @@ from archiver.core.controls import Control, Event, Kind, Replaced, holds_in, pau
 from archiver.core.holds import Query
 from archiver.core.policy import PolicySet
 from tests.support.retention import DAY, NOW, policy
+from tests.support.retention_drawn import tried
 
 WEEK = 7 * DAY
 
@@ -200,6 +201,7 @@ def ever_binding(entries: list[Control]) -> Iterator[tuple[str, datetime]]:
             yield str(one.detail["digest"]), following.at + timedelta(seconds=float(str(one.detail["cooling_off"])))
 
 
+@tried()
 @given(histories(), st.integers(0, 60))
 def test_whatever_was_replaced_binds_at_least_for_the_period_it_had(entries: list[Control], day: int) -> None:
     now, present = NOW + day * DAY, entries[-1].detail["digest"]
@@ -211,6 +213,7 @@ def test_whatever_was_replaced_binds_at_least_for_the_period_it_had(entries: lis
             assert bound[digest] >= until
 
 
+@tried()
 @given(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 99), st.integers(0, 40)), max_size=5), st.integers(0, 40))
 def test_no_run_of_shorter_periods_within_the_period_frees_a_set_sooner(
     period: int, steps: list[tuple[int, int]], last: int

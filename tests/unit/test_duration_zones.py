@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from archiver.core.duration import Duration, add, parse
-from tests.support.retention_drawn import durations, moments, waits, zones
+from tests.support.retention_drawn import durations, moments, tried, waits, zones
 
 LONDON, KOLKATA, APIA = ZoneInfo("Europe/London"), ZoneInfo("Asia/Kolkata"), ZoneInfo("Pacific/Apia")
 LAST = datetime.max.replace(tzinfo=UTC)
@@ -43,11 +43,13 @@ def test_adds_by_the_calendar_of_the_zone(start: str, duration: str, zone: tzinf
     assert add(at(start), parse(duration), zone) == at(end)
 
 
+@tried(60)
 @given(moments(), durations())
 def test_utc_by_any_name_is_utc(moment: datetime, duration: Duration) -> None:
     assert add(moment, duration, ZoneInfo("Etc/UTC")) == add(moment, duration)
 
 
+@tried(60)
 @given(moments(), durations(), zones())
 def test_a_zone_moves_no_end_by_more_than_a_day_and_a_little(
     moment: datetime, duration: Duration, zone: tzinfo
@@ -59,12 +61,14 @@ def test_a_zone_moves_no_end_by_more_than_a_day_and_a_little(
     assert there >= moment + shortest - timedelta(days=2)
 
 
+@tried(60)
 @given(moments(), waits(), zones())
 def test_without_months_and_days_no_zone_counts(moment: datetime, wait: Duration, zone: tzinfo) -> None:
     exact = Duration(seconds=wait.total_seconds)
     assert add(moment, exact, zone) == moment + timedelta(seconds=wait.total_seconds)
 
 
+@tried(60)
 @given(moments(), waits(), zones())
 def test_the_time_of_day_there_stays_or_is_the_later_reading(moment: datetime, wait: Duration, zone: tzinfo) -> None:
     end = add(moment, wait, zone)

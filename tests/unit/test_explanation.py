@@ -18,7 +18,7 @@ from archiver.core.policy import Deletion, Mode, Policy, PolicySet
 from archiver.core.retention import Earlier, Terms, decide, decide_archive, decide_erasure, wanted_lock
 from archiver.core.rulebook import Bound, Rulebook
 from tests.support.retention import DAY, ENDED, NOW, Sample, hold, policy, terms
-from tests.support.retention_drawn import candidates, moments
+from tests.support.retention_drawn import candidates, moments, tried
 from tests.support.retention_drawn import terms as any_terms
 
 MONTH = ENDED + 30 * DAY
@@ -33,6 +33,7 @@ def changes(
     return explain(sample.candidate(), Terms(rules=rules, holds=tuple(holds)), NOW, paused=paused).changes
 
 
+@tried(60)
 @given(candidates(), any_terms(), moments())
 def test_says_what_is_decided_elsewhere(candidate: Candidate, drawn: Terms, now: datetime) -> None:
     told = explain(candidate, drawn, now, paused=False)
@@ -46,6 +47,7 @@ def test_says_what_is_decided_elsewhere(candidate: Candidate, drawn: Terms, now:
     assert dict(told.policies) == {name: fit for name, fit in about.items() if fit != "no"}
 
 
+@tried(60)
 @given(candidates(sound=True), any_terms(), moments())
 def test_a_kept_recording_has_a_way_out_for_each_side_that_is_still_to_be_decided(
     candidate: Candidate, drawn: Terms, now: datetime
@@ -58,6 +60,7 @@ def test_a_kept_recording_has_a_way_out_for_each_side_that_is_still_to_be_decide
     assert not [one for one in told.changes if "None" in one or "{" in one]
 
 
+@tried(60)
 @given(candidates(sound=True), any_terms(), moments())
 def test_what_is_dated_is_no_longer_so_on_its_date(candidate: Candidate, drawn: Terms, now: datetime) -> None:
     """`not_before` is when the reason ends: on that moment it is another one, or the deletion."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from archiver.core.people import LONGEST, person, reason, same_person
 from archiver.errors import ConfigError
+from tests.support.retention_drawn import tried
 
 ZERO_WIDTH, JOINER, RIGHT_TO_LEFT, SOFT_HYPHEN = "\u200b", "\u200d", "\u202e", "\u00ad"
 
@@ -41,7 +42,7 @@ def test_a_name_stays_as_it_is_typed_but_for_its_blanks(typed: str, name: str) -
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen_is_refused_in_a_name_and_in_a_reason(typed: str) -> None:
-    with pytest.raises(ConfigError, match="--by: a name has at most 100 characters, all of them printable"):
+    with pytest.raises(ConfigError, match="--by: a name has at most 100 characters, all of them visible"):
         person(typed)
     with pytest.raises(ConfigError, match="--reason holds characters that cannot be printed"):
         reason(typed)
@@ -53,6 +54,20 @@ def test_nobody_and_nothing_are_refused(typed: str) -> None:
         person(typed, "author")
     with pytest.raises(ConfigError, match="it is the evidence for the decision"):
         reason(typed)
+
+
+@pytest.mark.parametrize(
+    "typed", ["Anna\u3164", "\u2800Anna", "An\ufe0fna", "Anna\u034f", "An\u115fna", "Anna\U000e0100"]
+)
+def test_what_prints_as_nothing_is_refused_in_a_name_though_it_can_be_printed(typed: str) -> None:
+    with pytest.raises(ConfigError, match="all of them visible"):
+        person(typed)
+
+
+@pytest.mark.parametrize("typed", ["...", "1234", "-", "+", "12 34"])
+def test_a_name_has_letters(typed: str) -> None:
+    with pytest.raises(ConfigError, match="--by: a name has letters"):
+        person(typed)
 
 
 def test_a_name_has_an_end_and_a_reason_has_none() -> None:
@@ -99,6 +114,7 @@ def test_other_letters_do(one: str, other: str) -> None:
     assert not same_person(one, other)
 
 
+@tried()
 @given(st.text(st.characters(categories=["Z", "P", "C"]), max_size=5))
 def test_no_blank_mark_or_unseen_character_ever_makes_two_of_one(odd: str) -> None:
     assert same_person(f"{odd}An{odd}na{odd}", "Anna")
@@ -110,6 +126,7 @@ def test_no_mark_on_the_keyboard_makes_a_second_person(mark: str) -> None:
     assert same_person(f"An{mark}na", "Anna")
 
 
+@tried()
 @given(st.text(max_size=150))
 def test_a_name_that_is_taken_is_printable_short_and_stays_the_same(typed: str) -> None:
     try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.core.decision import Action, Candidate, Reason
@@ -18,7 +18,7 @@ from archiver.core.plan_file import render
 from archiver.core.policy import Deletion, PolicySet
 from archiver.core.retention import Terms, decide, decide_erasure
 from tests.support.retention import DAY, ENDED, NOW, Sample, policy
-from tests.support.retention_drawn import candidates, moments
+from tests.support.retention_drawn import candidates, moments, tried
 from tests.support.retention_drawn import terms as any_terms
 
 POLICIES = PolicySet(policies=(policy("month", source="1mo", ceiling="2mo"),))
@@ -82,7 +82,7 @@ def test_an_empty_plan_is_a_plan() -> None:
     assert (plan.items, plan.kept) == ((), {SOURCE: {}, ARCHIVE: {}})
 
 
-@settings(max_examples=50)
+@tried(40)
 @given(
     st.lists(candidates(), max_size=8, unique_by=lambda row: (row.account, row.recording_id)),
     any_terms(),

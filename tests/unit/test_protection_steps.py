@@ -15,13 +15,14 @@ from archiver.core.model import Lock, LockMode, Protection
 from archiver.core.protection import Steps, Wanted, digest_of, settled, steps, wanted
 from archiver.core.retention import Terms, decide, wanted_lock
 from tests.support.retention import DAY, NOW, Sample, hold, policy, terms
-from tests.support.retention_drawn import candidates, locks, moments
+from tests.support.retention_drawn import candidates, locks, moments, tried
 from tests.support.retention_drawn import terms as any_terms
 
 GOVERNANCE, COMPLIANCE = LockMode
 UNTIL = NOW + 30 * DAY
 
 
+@tried(60)
 @given(candidates(), any_terms(), moments())
 def test_wants_the_lock_and_the_holds_of_the_terms(candidate: Candidate, drawn: Terms, now: datetime) -> None:
     wants = wanted(candidate, drawn, now)
@@ -29,12 +30,14 @@ def test_wants_the_lock_and_the_holds_of_the_terms(candidate: Candidate, drawn: 
     assert wants.nothing is (wants.lock is None and not wants.holds)
 
 
+@tried(60)
 @given(candidates(sound=True), any_terms(), moments())
 def test_what_is_settled_waits_for_no_lock(candidate: Candidate, drawn: Terms, now: datetime) -> None:
     if settled(candidate, wanted(candidate, drawn, now)):
         assert decide(candidate, drawn, now).reason is not Reason.NOT_LOCKED
 
 
+@tried(60)
 @given(locks(), locks(), st.booleans(), st.booleans(), st.booleans())
 def test_nothing_is_weakened_or_shortened_and_what_is_wanted_comes_about_or_is_said_not_to(
     wants: Lock | None, found: Lock | None, held: object, on_hold: object, ours: object

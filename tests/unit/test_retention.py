@@ -27,7 +27,7 @@ from archiver.core.retention import (
 )
 from archiver.core.rulebook import Rulebook
 from tests.support.retention import DAY, FAR_FUTURE, NOW, Sample, hold, policy, terms
-from tests.support.retention_drawn import candidates, moments, policy_sets, waits
+from tests.support.retention_drawn import candidates, moments, policy_sets, tried, waits
 from tests.support.retention_drawn import terms as any_terms
 from tests.support.retention_oracle import (
     floors,
@@ -45,29 +45,23 @@ LOCK = Lock(LockMode.COMPLIANCE, FAR_FUTURE)
 AT_ONCE = policy("at-once", source="0s", ceiling="1s")
 
 
+@tried(200)
 @given(candidates(), any_terms(), moments())
 def test_permits_exactly_what_the_rules_words_permit(candidate: Candidate, drawn: Terms, now: datetime) -> None:
-    assert (decide(candidate, drawn, now).action is Action.DELETE_AT_SOURCE) is may_go_at_source(candidate, drawn, now)
-    in_archive = decide_archive(candidate, drawn, now).action is Action.DELETE_IN_ARCHIVE
-    assert in_archive is may_go_in_archive(candidate, drawn, now)
-    assert (decide_erasure(candidate, drawn, now).action is Action.ERASE) is may_be_erased(candidate, drawn, now)
-
-
-@given(candidates(), any_terms(), moments())
-def test_each_side_only_ever_asks_for_its_own_deletion(candidate: Candidate, drawn: Terms, now: datetime) -> None:
-    permitted = {Action.DELETE_AT_SOURCE: Reason.DUE, Action.DELETE_IN_ARCHIVE: Reason.DUE}
-    permitted[Action.ERASE] = Reason.ERASURE_REQUESTED
-    sides = {Action.DELETE_AT_SOURCE: decide, Action.DELETE_IN_ARCHIVE: decide_archive, Action.ERASE: decide_erasure}
-    for action, side in sides.items():
-        decision = side(candidate, drawn, now)
-        assert decision.action in (Action.KEEP, action)
-        assert (decision.action is Action.KEEP) is (decision.reason not in permitted.values())
-        if decision.action is action:
-            assert decision.reason is permitted[action]
+    """On each side, and for an erasure: that action or none, and the reasons that go with them."""
+    answers = (
+        (decide(candidate, drawn, now), Action.DELETE_AT_SOURCE, Reason.DUE, may_go_at_source),
+        (decide_archive(candidate, drawn, now), Action.DELETE_IN_ARCHIVE, Reason.DUE, may_go_in_archive),
+        (decide_erasure(candidate, drawn, now), Action.ERASE, Reason.ERASURE_REQUESTED, may_be_erased),
+    )
+    for decision, action, reason, permitted in answers:
+        assert decision.action is (action if permitted(candidate, drawn, now) else Action.KEEP)
+        assert (decision.reason is reason) is (decision.action is action)
         assert len(decision.sentence) > 10
         assert "None" not in decision.sentence
 
 
+@tried(60)
 @given(candidates(), any_terms(), moments())
 def test_never_destroys_what_is_held_doubtful_locked_or_inside_a_floor(
     candidate: Candidate, drawn: Terms, now: datetime
@@ -104,12 +98,14 @@ def test_whatever_the_policies_say_these_stay(barred: Sample, *, at_source: bool
         assert side(candidate, terms(AT_ONCE), NOW).action is Action.KEEP
 
 
+@tried()
 @given(candidates(), moments())
 def test_no_policies_delete_nothing(candidate: Candidate, now: datetime) -> None:
     assert decide(candidate, Terms.of(PolicySet()), now).action is Action.KEEP
     assert decide_archive(candidate, Terms.of(PolicySet()), now).action is Action.KEEP
 
 
+@tried()
 @given(candidates(), policy_sets())
 def test_the_ceiling_that_applies_is_below_no_floor_and_the_earliest_such(
     candidate: Candidate, policies: PolicySet
@@ -128,6 +124,7 @@ def test_the_ceiling_that_applies_is_below_no_floor_and_the_earliest_such(
         assert (ceiling.at, ends[ceiling.policy]) == (min(fitting.values()), ceiling.at)
 
 
+@tried()
 @given(waits(), waits(), waits())
 def test_of_several_waits_and_floors_the_longest_counts(one: Duration, other: Duration, third: Duration) -> None:
     candidate = Sample(at_source=False).candidate()
@@ -144,6 +141,7 @@ def test_of_several_waits_and_floors_the_longest_counts(one: Duration, other: Du
     assert (decision.policy, decision.not_before) == (wait.policy, latest)
 
 
+@tried()
 @given(candidates(), policy_sets(), moments())
 def test_a_lock_is_wanted_to_the_longest_floor_and_never_longer(
     candidate: Candidate, policies: PolicySet, now: datetime
@@ -156,6 +154,7 @@ def test_a_lock_is_wanted_to_the_longest_floor_and_never_longer(
         assert wanted == Lock(max(modes, key=lambda mode: mode.strength), whole_second(until))
 
 
+@tried()
 @given(candidates(), policy_sets(), st.sampled_from(["direction", "extensions", "duration_ms", "rule_ids", "cnam"]))
 def test_a_missing_fact_never_permits_what_the_fact_would_not(
     candidate: Candidate, policies: PolicySet, fact: str
@@ -169,6 +168,7 @@ def test_a_missing_fact_never_permits_what_the_fact_would_not(
             assert side(candidate, Terms.of(policies), FAR_FUTURE).action is not Action.KEEP
 
 
+@tried()
 @given(candidates(), policy_sets())
 def test_exclusion_is_sure_and_uncontested(candidate: Candidate, policies: PolicySet) -> None:
     name = excluded_by(candidate, Rulebook(policies))
@@ -178,6 +178,7 @@ def test_exclusion_is_sure_and_uncontested(candidate: Candidate, policies: Polic
     assert name == (refused[0] if refused and not wanted else None)
 
 
+@tried()
 @given(candidates())
 def test_waiting_begins_no_earlier_than_any_end_that_the_record_allows(candidate: Candidate) -> None:
     began = counted_from(candidate)

@@ -15,7 +15,7 @@ from archiver.core.policy import PolicySet
 from archiver.core.retention import Earlier, Terms, decide, decide_archive, decide_erasure
 from archiver.core.rulebook import Rulebook
 from tests.support.retention import DAY, FAR_FUTURE, NOW, Sample, policy, terms
-from tests.support.retention_drawn import candidates, moments, policy_sets
+from tests.support.retention_drawn import candidates, moments, policy_sets, tried
 
 SIDES = (decide, decide_archive, decide_erasure)
 LAX = policy("lax", source="0s", ceiling="1s")
@@ -29,6 +29,7 @@ def changed(old: PolicySet | None, new: PolicySet, until: datetime, account: str
     return Terms(rules=Rulebook(new), earlier={account: before})
 
 
+@tried(60)
 @given(candidates(sound=True), policy_sets(), policy_sets(), moments(), st.timedeltas(timedelta(0), 9 * DAY))
 def test_what_the_earlier_policies_keep_is_kept_while_they_bind(
     candidate: Candidate, old: PolicySet, new: PolicySet, now: datetime, left: timedelta
@@ -44,6 +45,7 @@ def test_what_the_earlier_policies_keep_is_kept_while_they_bind(
             assert decision == after
 
 
+@tried(60)
 @given(candidates(sound=True), policy_sets(), policy_sets(), moments())
 def test_an_earlier_set_of_another_account_binds_nothing_here(
     candidate: Candidate, old: PolicySet, new: PolicySet, now: datetime
@@ -53,6 +55,7 @@ def test_an_earlier_set_of_another_account_binds_nothing_here(
         assert side(candidate, other, now) == side(candidate, Terms.of(new), now)
 
 
+@tried(60)
 @given(candidates(sound=True), policy_sets(), moments())
 def test_unreadable_earlier_policies_keep_everything(candidate: Candidate, new: PolicySet, now: datetime) -> None:
     for side in SIDES:

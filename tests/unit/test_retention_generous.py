@@ -26,7 +26,7 @@ from archiver.core.policy import NEVER, Policy
 from archiver.core.retention import Terms, ask, counted_from, decide, decide_archive, decide_erasure
 from archiver.core.rulebook import Rulebook
 from tests.support.retention import NOW, Sample, policy, terms
-from tests.support.retention_drawn import candidates, earlier, holds, matches, moments, waits
+from tests.support.retention_drawn import candidates, earlier, holds, matches, moments, tried, waits
 from tests.support.retention_drawn import terms as any_terms
 
 Change = Callable[[st.DataObject, Candidate, Terms], Terms]
@@ -145,6 +145,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@tried(60)
 @given(candidates(sound=True), any_terms(), moments(), st.data())
 def test_more_generous_terms_never_destroy_more(
     change: Change, candidate: Candidate, before: Terms, now: datetime, data: st.DataObject

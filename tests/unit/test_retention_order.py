@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.core.contradictions import contradictions
@@ -17,7 +17,7 @@ from archiver.core.policy import Policy, PolicySet
 from archiver.core.retention import Terms, decide, decide_archive, decide_erasure, excluded_by
 from archiver.core.rulebook import Rulebook
 from tests.support.retention import DAY, NOW, Sample, policy, terms
-from tests.support.retention_drawn import candidates, moments, policy_sets, steps
+from tests.support.retention_drawn import candidates, moments, policy_sets, steps, tried
 from tests.support.retention_drawn import terms as any_terms
 
 SIDES = (decide, decide_archive, decide_erasure)
@@ -36,6 +36,7 @@ def contradicting(policies: PolicySet) -> list[tuple[str, str]]:
     return sorted((policies.policies[place].name, problem) for place, problem in contradictions(policies.policies))
 
 
+@tried(60)
 @given(candidates(), any_terms(), moments(), st.randoms(use_true_random=False))
 def test_the_order_of_policies_and_holds_means_nothing(
     candidate: Candidate, drawn: Terms, now: datetime, random: Random
@@ -48,7 +49,7 @@ def test_the_order_of_policies_and_holds_means_nothing(
     assert other.rules.regime(candidate) == drawn.rules.regime(candidate)
 
 
-@settings(deadline=None)  # to compare two durations for every date takes its time
+@tried(60)
 @given(policy_sets(), st.randoms(use_true_random=False))
 def test_neither_the_digest_nor_a_contradiction_knows_the_order(policies: PolicySet, random: Random) -> None:
     mixed = list(policies.policies)
@@ -58,7 +59,7 @@ def test_neither_the_digest_nor_a_contradiction_knows_the_order(policies: Policy
     assert contradicting(other) == contradicting(policies)
 
 
-@settings(max_examples=50)
+@tried(60)
 @given(st.lists(candidates(), min_size=2, max_size=8), any_terms(), moments())
 def test_a_rulebook_answers_the_same_whomever_it_was_asked_about_before(
     rows: list[Candidate], drawn: Terms, now: datetime
@@ -68,6 +69,7 @@ def test_a_rulebook_answers_the_same_whomever_it_was_asked_about_before(
     assert used == [[side(row, replace(fresh), now) for side in SIDES] for row in (*rows, *reversed(rows))]
 
 
+@tried(60)
 @given(candidates(sound=True), any_terms(), moments(), steps())
 def test_what_is_due_stays_due_as_time_passes(
     candidate: Candidate, drawn: Terms, now: datetime, later: timedelta
@@ -78,6 +80,7 @@ def test_what_is_due_stays_due_as_time_passes(
             assert side(candidate, drawn, now + later) == before
 
 
+@tried(60)
 @given(candidates(sound=True), policy_sets(), moments())
 def test_the_coarse_bounds_never_hide_what_is_due(candidate: Candidate, policies: PolicySet, now: datetime) -> None:
     rules = Rulebook(policies)
@@ -96,7 +99,7 @@ def test_the_coarse_bounds_spare_a_pass_the_calls_that_are_surely_too_young() ->
     assert Rulebook(PolicySet(policies=(policy("at-once", source="0s"),))).source_bound(NOW) == NOW
 
 
-@settings(max_examples=50)
+@tried(60)
 @given(
     st.lists(candidates(), max_size=8, unique_by=lambda row: (row.account, row.recording_id)), any_terms(), moments()
 )

@@ -21,7 +21,7 @@ from archiver.core.policy import NEVER, PolicySet
 from archiver.core.retention import Terms, ask
 from archiver.core.rulebook import Deadlines, Rulebook
 from tests.support.retention import ENDED, NOW, Sample, policy
-from tests.support.retention_drawn import candidates, policy_sets
+from tests.support.retention_drawn import candidates, policy_sets, tried
 
 GOVERNANCE, COMPLIANCE = LockMode
 #: Moments at which the clocks of a zone are put back, or on; those of one zone lie whole weeks or years apart.
@@ -64,6 +64,7 @@ def plain(policies: PolicySet, candidate: Candidate, ended: datetime) -> Deadlin
     )
 
 
+@tried(60)
 @given(st.lists(candidates(), min_size=1, max_size=5), policy_sets())
 def test_the_dates_are_those_of_the_calendar(rows: list[Candidate], policies: PolicySet) -> None:
     used = Terms.of(policies)
