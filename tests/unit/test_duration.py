@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archiver.core.duration import PATTERN, Duration, add, never_shorter, parse
-from tests.support.retention_drawn import durations, moments
+from tests.support.retention_drawn import durations, moments, tried
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,7 @@ def test_ordering_holds_for_every_start(one: str, other: str, *, expected: bool)
     assert never_shorter(parse(one), parse(other)) is expected
 
 
+@tried(60)
 @given(
     st.builds(Duration, months=st.integers(0, 3), days=st.integers(0, 40)),
     st.builds(Duration, months=st.integers(0, 3), days=st.integers(0, 40)),

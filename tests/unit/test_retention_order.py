@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from archiver.core.contradictions import contradictions
 from archiver.core.decision import Action, Candidate, Decision
-from archiver.core.explanation import explain
 from archiver.core.plan import ARCHIVE, SOURCE, Draft, planned
 from archiver.core.policy import Policy, PolicySet
 from archiver.core.retention import Terms, decide, decide_archive, decide_erasure, excluded_by
@@ -44,7 +43,6 @@ def test_the_order_of_policies_and_holds_means_nothing(
     other = shuffled(drawn, random)
     for side in SIDES:
         assert side(candidate, other, now) == side(candidate, drawn, now)
-    assert explain(candidate, other, now, paused=True) == explain(candidate, drawn, now, paused=True)
     assert excluded_by(candidate, other.rules) == excluded_by(candidate, drawn.rules)
     assert other.rules.regime(candidate) == drawn.rules.regime(candidate)
 
