@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from archiver.app import App
-from archiver.core.caps import Side, at_source, check_caps, in_archive
+from archiver.core.caps import SOURCE_SIDE, Side, at_source, check_caps, in_archive
 from archiver.core.decision import Action
 from archiver.core.lifecycle import ARCHIVED, AT_SOURCE
 from archiver.core.model import State
@@ -61,12 +61,19 @@ class Deletions:
         return draft.plan(author=author)
 
     async def finish_interrupted(self) -> None:
-        """Take up deletions that a killed process has begun, on both sides."""
+        """Take up deletions that a killed process has begun, on both sides, if they are no more than a run may do."""
+        deletion = self.app.policies.deletion
         for name in self.app.sources:
             context = self.context(name)
             with structlog.contextvars.bound_contextvars(account=name):
-                await self.stage(context, "purge", self._purge(context, {}).finish_interrupted)
-                await self.stage(context, "expire", self._expire(context, {}).finish_interrupted)
+                purge, expire = self._purge(context, {}), self._expire(context, {})
+                few = await self._are_few(name, State.PURGING, deletion.source.max_per_run)
+                await self.stage(context, "purge", partial(purge.finish_interrupted, may_delete=few))
+                few = await self._are_few(name, State.EXPIRING, deletion.archive.max_per_run)
+                await self.stage(context, "expire", partial(expire.finish_interrupted, may_delete=few))
+
+    async def _are_few(self, account: str, state: State, most: int) -> bool:
+        return await self.app.reads.count_in(account, state) <= most
 
     async def delete_due(self) -> None:
         """Delete what the policies permit, on the sides where that is automatic. Raises SafetyLimit."""
@@ -115,6 +122,9 @@ class Deletions:
             mine = _of(name, items)
             present = await self.app.reads.among(name, [item.recording_id for item in mine], states)
             counted += [item for item in mine if item.recording_id in present]
+            report = self.context(name).report  # what this run has finished of an earlier one counts as well
+            finished = report.deleted if side.place == SOURCE_SIDE else report.expired
+            counted += mine[:1] * finished
             totals[name] = await count(name)
         check_caps(counted, totals, side)
 

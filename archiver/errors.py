@@ -9,6 +9,7 @@
         ObjectExists       an object already stands under the key
         IntegrityError     bytes and record disagree
         Conflict           the row is no longer in the state that the caller saw
+        Withheld           a deletion that had begun is forbidden now
       StopStage            nothing more can be done in this stage now
         Unreachable        a neighbour is out of reach (exit 5)
         AccountBusy        another process works on this account (exit 4)
@@ -76,6 +77,10 @@ class IntegrityError(SkipItem):
 
 class Conflict(SkipItem):
     """A guarded update matched no row: someone else has moved the recording on."""
+
+
+class Withheld(SkipItem):
+    """A deletion that had begun must not go on: a hold, a pause, or a policy forbids it now."""
 
 
 class StopStage(ArchiverError):

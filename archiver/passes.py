@@ -124,7 +124,7 @@ class Pass:
 
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
         app, concurrency = self.app, self.app.settings.sync.concurrency
-        guard = Guard(app.store, app.locks, context.report)
+        guard = Guard(context, app.store, app.locks, app.catalogue)
         verify = Verify(
             context=context,
             store=app.store,
@@ -255,6 +255,7 @@ class Pass:
             catalogue=app.catalogue,
             reads=app.reads,
             rules=app.terms.rules,
+            controls=app.terms,
             budget=app.budget,
             prefix=app.settings.vault.prefix,
             concurrency=sync.concurrency,
@@ -270,7 +271,7 @@ class Pass:
         app = self.app
         return Protect(
             context=context,
-            guard=Guard(app.store, app.locks, context.report),
+            guard=Guard(context, app.store, app.locks, app.catalogue),
             catalogue=app.catalogue,
             reads=app.reads,
             candidates=app.candidates,

@@ -36,9 +36,11 @@ class LiveTerms:
         """Write down that these policies are in force, where others were: that begins their cooling-off period."""
         policies = self.rules.policies
         await self._refresh()
+        # a host whose clock is behind must not begin a period in the past
+        at = max(now, await self._controls.latest() or now)
         for account in self._accounts:
             before = self._logs[account][-1:]
-            entry = self._in_force(account, run, now)
+            entry = self._in_force(account, run, at)
             if before and before[0].detail == entry.detail:
                 continue
             await self._controls.keep_policies(policies.digest, policies.text, now)
@@ -48,10 +50,13 @@ class LiveTerms:
                 log.warning("policies_changed", account=account, digest=policies.digest, cooling_off_until=until)
 
     async def terms(self, now: datetime) -> Terms:
-        """Return what binds a decision now, as if the present policies had been announced."""
+        """Return what binds a decision, as if the present policies had been announced.
+
+        `now` counts for the cooling-off period: whoever is about to delete gives the earliest time that may be right.
+        """
         await self._refresh()
         earlier = {account: await self._earlier(account, now) for account in self._accounts}
-        return Terms(rules=self.rules, holds=self._holds, earlier=earlier)
+        return Terms(rules=self.rules, holds=self._holds, earlier=earlier, decided=self._extent, cooling_at=now)
 
     async def paused(self) -> str | None:
         """Tell why all deletion is paused; None: it is not. Who did it stays out of logs."""

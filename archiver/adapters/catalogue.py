@@ -22,10 +22,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import ReturningInsert
 
-from archiver.adapters.database import connection
+from archiver.adapters.controls import extent
+from archiver.adapters.database import MARK, connection
 from archiver.adapters.rows import of_lock, to_entry
 from archiver.adapters.tables import accounts, history, moment, recordings, state_type
 from archiver.core.lifecycle import require_move
@@ -101,10 +102,21 @@ class Catalogue:
         return await self._move_all(chosen, State.EXCLUDED, State.DISCOVERED, mark, values)
 
     async def advance(self, entry: Entry, after: State, mark: Mark, **values: object) -> None:
-        """Move one recording on, if it still is as `entry` says. Raises Conflict when it is not."""
+        """Move one recording on, if it still is as `entry` says. Raises Conflict when it is not.
+
+        The same where the mark rests on decisions about deletion, and there are others by now.
+        """
         require_move(entry.state, after)
         owner = {"claimed_by": mark.run if after in CLAIMED else None}
-        await self._write_one(entry, after, mark, {**owner, **values})
+        if mark.decided is None:
+            await self._write_one(entry, after, mark, {**owner, **values})
+            return
+        async with connection(self.engine) as opened:
+            await opened.execute(MARK)
+            if await extent(opened) != mark.decided:
+                msg = f"something about deletion was decided while recording {entry.id} was looked at"
+                raise Conflict(msg)
+            await self._write_in(opened, entry, after, mark, {**owner, **values})
 
     async def note(self, entry: Entry, mark: Mark, **values: object) -> None:
         """Write something down about a recording that stays where it is. Raises Conflict like `advance`."""
@@ -124,14 +136,19 @@ class Catalogue:
             await opened.execute(update(accounts).where(accounts.c.account == account).values(**values))
 
     async def _write_one(self, entry: Entry, after: State, mark: Mark, values: Mapping[str, object]) -> None:
+        async with connection(self.at_once) as opened:
+            await self._write_in(opened, entry, after, mark, values)
+
+    async def _write_in(
+        self, opened: AsyncConnection, entry: Entry, after: State, mark: Mark, values: Mapping[str, object]
+    ) -> None:
         values = _columns(values)
         statement = _move_of_one(entry.state, after, tuple(sorted(values)))
         chosen = {"chosen_account": entry.recording.account, "chosen_id": entry.id}
         new = {f"new_{name}": value for name, value in values.items()}
-        async with connection(self.at_once) as opened:
-            if (await opened.execute(statement, {**chosen, **new, **_said(mark)})).first() is None:
-                msg = f"recording {entry.id} is no longer {entry.state}"
-                raise Conflict(msg)
+        if (await opened.execute(statement, {**chosen, **new, **_said(mark)})).first() is None:
+            msg = f"recording {entry.id} is no longer {entry.state}, or has come under a legal hold"
+            raise Conflict(msg)
 
     async def _move_many(
         self, where: ColumnElement[bool], before: State, after: State, mark: Mark, values: Mapping[str, object]
@@ -159,7 +176,7 @@ def _columns(values: Mapping[str, object]) -> Mapping[str, object]:
     if not isinstance(protection, Protection):
         return values
     others = {name: value for name, value in values.items() if name != "protection"}
-    return {**others, **of_lock(protection.lock), "on_hold": protection.on_hold}
+    return {**others, **of_lock(protection.lock), "on_hold": protection.on_hold, "hold_set": protection.hold_set}
 
 
 def _moved(

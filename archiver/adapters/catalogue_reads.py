@@ -18,6 +18,7 @@ from archiver.core.lifecycle import ARCHIVED, AT_SOURCE, PENDING
 from archiver.core.model import Entry, State
 
 BATCH = 500
+_LISTED = recordings.c.absent_since.is_(None)  # no listing has lacked it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +96,14 @@ class Reads:
 
     async def count_at_source(self, account: str) -> int:
         """Count an account's recordings that the source should still have."""
-        there = and_(recordings.c.state.in_(AT_SOURCE), recordings.c.purged_at.is_(None))
+        there = and_(recordings.c.state.in_(AT_SOURCE), recordings.c.purged_at.is_(None), _LISTED)
         where = and_(recordings.c.account == account, there)
+        async with connection(self.engine) as opened:
+            return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
+
+    async def count_in(self, account: str, state: State) -> int:
+        """Count an account's recordings in one state."""
+        where = and_(recordings.c.account == account, recordings.c.state == state)
         async with connection(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 
@@ -120,6 +127,8 @@ class Reads:
         table = recordings.c
         named = table.recording_id == any_(literal(list(recording_ids), ARRAY(Text)))
         where = and_(table.account == account, named, table.state.in_(states))
+        if State.VERIFIED in states and State.PURGED not in states:  # on the source's side: what is known to be there
+            where = and_(where, _LISTED)
         async with connection(self.engine) as opened:
             return set(await opened.scalars(select(table.recording_id).where(where)))
 

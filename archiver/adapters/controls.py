@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from archiver.adapters.database import connection
-from archiver.adapters.tables import controls, policy_sets
+from archiver.adapters.database import DECIDE, connection
+from archiver.adapters.tables import controls, history, policy_sets
 from archiver.core.controls import Control, Event, Kind
 from archiver.errors import Conflict
 
@@ -23,12 +23,17 @@ class Controls:
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._decided = engine  # in a transaction, for its lock
 
     async def record(self, one: Control) -> None:
-        """Write a decision down. Raises Conflict where it can be made once only, and was."""
+        """Write a decision down. Raises Conflict where it can be made once only, and was.
+
+        Deletions that were marked before it can be seen when this returns; none is marked later without knowing of it.
+        """
         values = {name: getattr(one, name) for name in _COLUMNS} | {"detail": dict(one.detail)}
         statement = upsert(controls).values(**values).on_conflict_do_nothing().returning(controls.c.id)
-        async with connection(self._engine) as opened:
+        async with connection(self._decided) as opened:
+            await opened.execute(DECIDE)
             if await opened.scalar(statement) is None:
                 msg = f"{one.kind} {one.subject} was {one.event} already"
                 raise Conflict(msg)
@@ -46,10 +51,15 @@ class Controls:
 
         The highest number alone would not do: a lower one can come to light after it.
         """
-        query = select(func.count(), func.coalesce(func.max(controls.c.id), 0)).select_from(controls)
         async with connection(self._engine) as opened:
-            count, highest = (await opened.execute(query)).one()
-        return int(count), int(highest)
+            return await extent(opened)
+
+    async def latest(self) -> datetime | None:
+        """Return the time of the latest entry of the record, decisions and recordings alike; None: there is none."""
+        queries = [select(table.c.at).order_by(table.c.id.desc()).limit(1) for table in (controls, history)]
+        async with connection(self._engine) as opened:
+            found = [await opened.scalar(query) for query in queries]
+        return max((at for at in found if at is not None), default=None)
 
     async def keep_policies(self, digest: str, text: str, now: datetime) -> None:
         """Keep the text of a policies file under the digest of what it means, as it was first seen."""
@@ -62,6 +72,13 @@ class Controls:
         async with connection(self._engine) as opened:
             found: str | None = await opened.scalar(select(policy_sets.c.text).where(policy_sets.c.digest == digest))
         return found
+
+
+async def extent(opened: AsyncConnection) -> tuple[int, int]:
+    """See `Controls.extent`."""
+    query = select(func.count(), func.coalesce(func.max(controls.c.id), 0)).select_from(controls)
+    count, highest = (await opened.execute(query)).one()
+    return int(count), int(highest)
 
 
 def _control(row: Row[*tuple[object, ...]]) -> Control:

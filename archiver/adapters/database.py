@@ -109,6 +109,11 @@ async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield opened
 
 
+#: What people decide about deletion, and the marks that begin one, stand in one order: each sees all before it.
+DECIDE = text("select pg_advisory_xact_lock(hashtextextended('archiver/decide', 0))")
+MARK = text("select pg_advisory_xact_lock_shared(hashtextextended('archiver/decide', 0))")
+
+
 @asynccontextmanager
 async def exclusive(engine: AsyncEngine, account: str, stage: str) -> AsyncIterator[None]:
     """Hold the lock of one account's stage as long as the context lasts. Raises AccountBusy.

@@ -76,15 +76,22 @@ class ObjectLocks:
             raise Transient(f"delete {key} in bucket {self._bucket}: {left} versions are still there")
 
     def _all_protections(self, key: str) -> list[Protection]:
-        versions = [version for version, marker in self._versions(key) if not marker]
-        return [
-            _protection(self._client.head_object(Bucket=self._bucket, Key=key, VersionId=version))
-            for version in versions
-        ]
+        return [self._protection_of(key, version) for version, marker in self._versions(key) if not marker]
+
+    def _protection_of(self, key: str, version: str) -> Protection:
+        try:
+            return _protection(self._client.head_object(Bucket=self._bucket, Key=key, VersionId=version))
+        except ClientError as error:  # some stores list versions where they have none, and cannot be asked for one
+            if version != "null" or status_of(error) not in _NOT_OFFERED:
+                raise
+            return _protection(self._client.head_object(Bucket=self._bucket, Key=key))
 
     def _remove(self, key: str) -> int:
-        """Delete every version, and every delete marker. Returns how many are left."""
-        for version, _ in list(self._versions(key)):
+        """Delete every delete marker and every version, the present one last. Returns how many are left."""
+        found = list(self._versions(key))
+        markers = [version for version, marker in found if marker]
+        versions = [version for version, marker in found if not marker]  # newest first
+        for version in (*markers, *reversed(versions)):
             self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
         return len(list(self._versions(key)))
 

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -98,9 +98,13 @@ class RecordingsApi:
         call = self._item("get", "GET", self._recordings, recording_id)
         return await self._read(call, _RECORDING_LIMIT, lambda payload: self._same(recording_id, payload))
 
-    async def delete(self, recording_id: str) -> bool:
-        """Delete one recording. True: deleted now (204, 200, 202). False: it was already gone (404, 410)."""
+    async def delete(self, recording_id: str, *, still: Callable[[], Awaitable[None]]) -> bool:
+        """Delete one recording. True: deleted now (204, 200, 202). False: it was already gone (404, 410).
+
+        `still` is asked just before each request goes out; what it raises ends it.
+        """
         call = self._item("delete", "DELETE", self._recordings, recording_id)
+        call.still = still
         call.accept = frozenset({200, 202, 204, 404, 410})
         response = await self._http.run(call, self._http.open)
         await discard(response)

@@ -30,6 +30,7 @@ def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
         absent_since=row.absent_since,
         lock=to_lock(row.lock_mode, row.lock_until),
         on_hold=row.on_hold,
+        hold_set=row.hold_set,
         expired_at=row.expired_at,
     )
 

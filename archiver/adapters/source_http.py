@@ -48,6 +48,7 @@ class Call:
     recording_id: str | None = None  # None: a listing
     accept: frozenset[int] = frozenset({200})
     may_leave: bool = False  # a redirect to another origin may be followed, without the token
+    still: Callable[[], Awaitable[None]] | None = None  # asked just before the request goes out
     failures: int = field(default=0, init=False)
     cause: str = field(default="", init=False)
     outcome: Outcome = field(default=Outcome.RETRY, init=False)
@@ -162,6 +163,8 @@ class SourceHttp:
 
     async def _send(self, call: Call, url: httpx.URL, token: str | None) -> httpx.Response:
         sent_at = await self._limiter.acquire() if token is not None else self._clock()
+        if call.still is not None:  # waiting for the quota can take minutes
+            await call.still()
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         request = self._client.build_request(call.method, url, headers=headers)
         self.requests_sent += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -11,53 +9,23 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
-    Dialect,
-    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from archiver.core.model import State, require_aware
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "ck": "%(table_name)s_%(constraint_name)s",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    }
-)
-
-state_type = Enum(State, name="recording_state", values_callable=lambda states: [state.value for state in states])
-
-
-class Moment(TypeDecorator[datetime]):
-    """A point in time; comes back in UTC, whatever time zone the server is set to."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - theirs
-        """Refuse a naive one with a ValueError: the server would read it in its own time zone."""
-        return None if value is None else require_aware(value)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - theirs
-        """Give the same moment in UTC."""
-        return None if value is None else require_aware(value)
-
-
-moment = Moment()
+from archiver.adapters.control_tables import controls as controls
+from archiver.adapters.control_tables import policy_sets as policy_sets
+from archiver.adapters.table_basics import metadata as metadata
+from archiver.adapters.table_basics import moment as moment
+from archiver.adapters.table_basics import state_type as state_type
 
 accounts = Table(
     "accounts",
@@ -118,6 +86,13 @@ recordings = Table(
         nullable=False,
         server_default=text("false"),
         comment="a case held it when that was last settled; the bucket was told where it can be",
+    ),
+    Column(
+        "hold_set",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="the bucket's legal hold was set by this program, which may take it off",
     ),
     Column("expired_at", moment),
     # the work
@@ -259,42 +234,6 @@ ledger = Table(
     Column("settled_at", moment),
     CheckConstraint("state in ('proved', 'unproven', 'gap')", name="state"),
     Index("ledger_day_idx", "account", "day", "id"),
-)
-
-controls = Table(
-    "controls",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("at", moment, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("subject", Text, nullable=False, comment="case, digest of a plan, account; empty for a pause"),
-    Column("event", Text, nullable=False),
-    Column("by", Text, nullable=False, comment="the person, or the run that noticed"),
-    Column("reason", Text, nullable=False),
-    Column("detail", JSON, nullable=False),
-    CheckConstraint("kind in ('hold', 'plan', 'pause', 'policies')", name="kind"),
-    CheckConstraint(
-        "event in ('added', 'release_asked', 'release_withdrawn', 'released', 'written', 'approved', 'used', "
-        "'paused', 'resumed', 'in_force')",
-        name="event",
-    ),
-    Index("controls_kind_idx", "kind", "subject", "id"),
-    Index(
-        "controls_once_idx",
-        "kind",
-        "subject",
-        "event",
-        unique=True,
-        postgresql_where=text("event in ('added', 'released', 'written', 'approved', 'used')"),
-    ),
-)
-
-policy_sets = Table(
-    "policy_sets",
-    metadata,
-    Column("digest", Text, primary_key=True),
-    Column("text", Text, nullable=False, comment="the file as it was read"),
-    Column("at", moment, nullable=False),
 )
 
 refresh_tokens = Table(

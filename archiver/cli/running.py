@@ -112,7 +112,9 @@ async def _chosen(app: App, ids: list[str], *, everything: bool) -> Mapping[str,
 async def _named(app: App, ids: list[str]) -> Mapping[str, AsyncIterator[Entry]]:
     found: dict[str, list[Entry]] = {}
     for identity in ids:
-        entries = [entry for entry in await app.reads.find(identity) if entry.key is not None]
+        entries = [
+            entry for entry in await app.reads.find(identity) if entry.key is not None and entry.expired_at is None
+        ]
         if not entries:
             msg = f"the archive has no copy of recording {identity}"
             raise ConfigError(msg, hint="see: archiver search")

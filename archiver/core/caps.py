@@ -46,14 +46,17 @@ class Side:
     place: str
 
 
+SOURCE_SIDE, ARCHIVE_SIDE = "at the source", "in the archive"
+
+
 def at_source(deletion: Deletion) -> Side:
     """The source's side."""
-    return Side(deletion.source, "deletion", "at the source")
+    return Side(deletion.source, "deletion", SOURCE_SIDE)
 
 
 def in_archive(deletion: Deletion) -> Side:
     """The archive's side."""
-    return Side(deletion.archive, "deletion.archive", "in the archive")
+    return Side(deletion.archive, "deletion.archive", ARCHIVE_SIDE)
 
 
 def allowed(total: int, max_percent: Decimal) -> int:

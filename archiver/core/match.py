@@ -112,8 +112,8 @@ class Dates:
 class Match:
     """Which calls are meant; an empty rule is about all. All rules must fit; one value of a rule is enough.
 
-    In patterns * is any text and ? one character. Numbers and names are compared without regard to their spelling. Times
-    of day and dates are those of the call's start in `zone`.
+    In patterns * is any text and ? one character. Numbers and names are compared without regard to their spelling.
+    Times of day and dates are those of the start of the call in `zone`.
     """
 
     accounts: tuple[str, ...] = ()

@@ -187,6 +187,7 @@ class Protection:
 
     lock: Lock | None = None
     on_hold: bool = False
+    hold_set: bool = False  # the hold was set by this program; one that somebody else has set stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,13 @@ class Entry:
     absent_since: datetime | None = None  # a proved listing of the source lacked it, and none has had it since
     lock: Lock | None = None  # of the copy, as it was last set or seen in the bucket
     on_hold: bool = False  # so it was last known, with the bucket's own legal hold where it has such
+    hold_set: bool = False  # the bucket's hold is this program's
     expired_at: datetime | None = None
+
+    @property
+    def protection(self) -> Protection:
+        """What holds the copy, as the record has it."""
+        return Protection(self.lock, self.on_hold, self.hold_set)
 
     @property
     def at_source(self) -> bool:
@@ -247,9 +254,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the history says of a change: when, by which run, and why."""
+    """What the history says of a change: when, by which run, and why.
+
+    `decided`: extent of the log of decisions that it was made under; where that has grown, the change is refused.
+    """
 
     run: str
     at: datetime
     reason: str
     detail: Mapping[str, object] | None = None
+    decided: tuple[int, int] | None = None

@@ -47,6 +47,11 @@ def settled(candidate: Candidate, wants: Wanted) -> bool:
     return locked and candidate.on_hold == bool(wants.holds)
 
 
+def satisfied(wants: Wanted, protection: Protection) -> bool:
+    """Whether a copy is held as wanted now. A lock that cannot become what is wanted is for a person to see."""
+    return wants.lock is None or (protection.lock is not None and protection.lock.until >= wants.lock.until)
+
+
 def steps(wants: Wanted, found: Protection, *, ours: bool) -> Steps:
     """Compare one object with what is wanted. `ours`: a legal hold on it, if any, was set by this program.
 

@@ -54,6 +54,8 @@ class Terms:
     rules: Rulebook
     holds: tuple[Hold, ...] = ()
     earlier: Mapping[str, tuple[Earlier, ...]] = field(default_factory=dict)  # by account
+    decided: tuple[int, int] | None = None  # extent of the log that they were read out of
+    cooling_at: datetime | None = None  # the moment that counts for earlier policies; None: now
 
     @classmethod
     def of(cls, policies: PolicySet, *holds: Hold) -> Terms:
@@ -279,7 +281,7 @@ def _cooled(asked: Asked, decision: Decision, terms: Terms, ruling: Callable[[As
     if decision.action is Action.KEEP:
         return decision
     for earlier in terms.earlier.get(asked.candidate.account, ()):
-        if earlier.until <= asked.now:
+        if earlier.until <= (terms.cooling_at or asked.now):
             continue
         if earlier.rules is None or _kept_under(asked, earlier.rules, ruling):
             return _keep(Reason.COOLING_OFF, policy=decision.policy, not_before=earlier.until)

@@ -39,18 +39,27 @@ class Expire:
     concurrency: int
     under: Mapping[str, object] = field(default_factory=dict)  # the plan and who approved it, for the history
 
-    async def finish_interrupted(self) -> None:
-        """Take up what a killed process left between its mark and the last removal."""
+    async def finish_interrupted(self, *, may_delete: bool) -> None:
+        """Take up what a killed process left between its mark and the last removal.
+
+        Without `may_delete` (they are more than a run may delete) what is still whole is handed back.
+        """
         feed = Feed(self.check.reads.entries(self.check.context.account, [State.EXPIRING]))
+        heard = False
 
         async def work() -> None:
+            nonlocal heard
             while not self.check.context.stopping() and (entry := await feed.next()) is not None:
-                await self.check.guarded(entry.id, self._resume(entry))
+                if not heard:
+                    await self.check.hear_clock()
+                    heard = True
+                await self.check.guarded(entry.id, self._resume(entry, may_delete=may_delete))
 
         await run_workers(self.concurrency, work)
 
     async def run(self, items: Iterable[PlanItem]) -> None:
         """Delete the planned copies for good; what no longer qualifies is kept, with its reason."""
+        await self.check.hear_clock()
         await self.check.each(items, self.concurrency, self._expire_planned)
 
     async def _expire_planned(self, item: PlanItem) -> None:
@@ -67,24 +76,36 @@ class Expire:
             return
         key, fixity = entry.require_copy()
         checked = {"copy": key, "sha256": fixity.sha256, "size": fixity.size, **self.under}
-        await check.catalogue.advance(entry, State.EXPIRING, check.context.mark(word.sentence, **checked))
+        mark = check.context.mark(word.sentence, **checked)
+        await check.catalogue.advance(entry, State.EXPIRING, replace(mark, decided=word.decided))
         await self._remove(replace(entry, state=State.EXPIRING))
 
-    async def _resume(self, entry: Entry) -> None:
-        """Finish what was begun. What is still whole is asked about anew; what is half gone cannot come back."""
+    async def _resume(self, entry: Entry, *, may_delete: bool) -> None:
+        """Finish what was begun. What is still there is asked about anew; what is half gone cannot come back."""
         check, before = self.check, replace(entry, state=came_from(entry))
-        whole = (await inspect_copy(check.store, entry)).good
+        whole = await self._both_stand(entry)
         word = await check.word(before, decide_archive if whole else decide_erasure)
         if word.pause is not None:
             check.keep(word.kind, word.sentence)
-        elif whole and (self.mode is not Mode.AUTOMATIC or not word.permits):
-            reason = f"not deleted after all: {word.sentence}"
-            await check.catalogue.advance(entry, before.state, check.context.mark(reason))
-            check.keep("handed_back", reason)
+        elif whole and (self.mode is not Mode.AUTOMATIC or not word.permits or not may_delete):
+            await self._back(entry, word.sentence if may_delete else "more deletions had begun than one run may do")
+        elif whole and not (verdict := await inspect_copy(check.store, entry)).good:
+            await self._back(entry, verdict.problem or "")  # verify will see to it
         elif not word.permits:
             check.keep(word.kind, f"half deleted: {word.sentence}")
         elif await check.free_in_bucket(entry):
             await self._remove(entry)
+
+    async def _both_stand(self, entry: Entry) -> bool:
+        """Whether audio and sidecar are there. The present version goes last, so nothing of them is lost then."""
+        key, _ = entry.require_copy()
+        sizes = [await self.check.store.size(one) for one in (key, naming.sidecar_key(key))]
+        return None not in sizes
+
+    async def _back(self, entry: Entry, why: str) -> None:
+        reason = f"not deleted after all: {why}"
+        await self.check.catalogue.advance(entry, came_from(entry), self.check.context.mark(reason))
+        self.check.keep("handed_back", reason)
 
     async def _source_lacks(self, entry: Entry) -> bool:
         """Ask the source about a recording that it has deleted by itself."""

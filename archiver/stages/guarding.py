@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 import structlog
 
 from archiver.core import naming
 from archiver.core.model import Entry, Lock, Protection
-from archiver.core.protection import Wanted, steps
-from archiver.core.report import PassReport
-from archiver.stages.ports import ObjectStore
+from archiver.core.protection import Steps, Wanted, steps
+from archiver.errors import AccessDenied
+from archiver.stages.context import Context
+from archiver.stages.ports import Catalogue, ObjectStore
 from archiver.stages.retention_ports import ObjectLocks
 
 log = structlog.get_logger()
@@ -20,34 +21,51 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Works on one copy at a time; changes nothing in the catalogue."""
+    """Works on one copy at a time. What comes of it, the caller writes down."""
 
+    context: Context
     store: ObjectStore
     locks: ObjectLocks
-    report: PassReport
+    catalogue: Catalogue
 
     async def settle(self, entry: Entry, wants: Wanted) -> Protection:
         """Bring lock and hold of a copy to what is wanted, and return what holds it now. Raises NotFound.
 
-        Where the bucket has no locks the hold is the catalogue's alone, and no lock is in place.
+        Where the bucket has no locks, or does not let us, the hold is the catalogue's alone and no lock is in place:
+        that bars the source's deletion, and stops nothing else.
         """
         if wants.nothing and entry.lock is None and not entry.on_hold:
             return Protection()
+        held = bool(wants.holds)
         if not (await self.store.facts()).object_lock:
             if wants.lock is not None:
                 log.error("lock_missing", reason="the bucket has no object lock", hint="archiver doctor")
-            return Protection(on_hold=bool(wants.holds))
-        key, _ = entry.require_copy()
-        locks = [await self._settle(one, entry, wants) for one in (key, naming.sidecar_key(key))]
-        return Protection(lock=_weakest(locks), on_hold=bool(wants.holds))
+            return Protection(on_hold=held, hold_set=held and entry.hold_set)
+        try:
+            return await self._settle_both(entry, wants)
+        except AccessDenied as error:
+            log.error("lock_missing", reason=str(error), hint=error.hint)
+            return Protection(on_hold=held, hold_set=entry.hold_set)
 
-    async def _settle(self, key: str, entry: Entry, wants: Wanted) -> Lock | None:
-        """Settle one object. Returns its lock."""
-        found = await self.locks.protection(key)
-        for drift in _drifted(entry, found):
-            self.report.drifted += 1
-            log.warning("protection_drifted", key=key, reason=drift)
-        todo = steps(wants, found, ours=entry.on_hold)
+    async def _settle_both(self, entry: Entry, wants: Wanted) -> Protection:
+        key, _ = entry.require_copy()
+        keys = (key, naming.sidecar_key(key))
+        found = {one: await self.locks.protection(one) for one in keys}
+        todo = {one: steps(wants, found[one], ours=entry.hold_set) for one in keys}
+        for one in keys:
+            self._watch_drift(one, entry, found[one])
+        sets = bool(wants.holds) and (entry.hold_set or all(step.hold for step in todo.values()))
+        if sets and not entry.hold_set:  # the row first: a hold that nobody remembers to have set stays for ever
+            await self._announce(entry, wants)
+        locks = [await self._take(one, todo[one], found[one]) for one in keys]
+        return Protection(lock=_weakest(locks), on_hold=bool(wants.holds), hold_set=sets)
+
+    async def _announce(self, entry: Entry, wants: Wanted) -> None:
+        mark = self.context.mark(f"to be put on legal hold in the bucket: {', '.join(wants.holds)}")
+        await self.catalogue.note(entry, mark, protection=replace(entry.protection, on_hold=True, hold_set=True))
+
+    async def _take(self, key: str, todo: Steps, found: Protection) -> Lock | None:
+        """Take the steps for one object. Returns its lock."""
         if todo.lock is not None:
             await self.locks.lock(key, todo.lock)
         if todo.hold is not None:
@@ -56,10 +74,15 @@ class Guard:
             log.error("lock_missing", reason=todo.problem, hint="see docs/operations.md, locks and holds in the bucket")
         return todo.lock or found.lock
 
+    def _watch_drift(self, key: str, entry: Entry, found: Protection) -> None:
+        for drift in _drifted(entry, found):
+            self.context.report.drifted += 1
+            log.warning("protection_drifted", key=key, reason=drift)
+
 
 def _drifted(entry: Entry, found: Protection) -> Iterator[str]:
     """Say where the bucket is not as it was left: somebody else has been there."""
-    if entry.on_hold and not found.on_hold:
+    if entry.hold_set and not found.on_hold:
         yield "the bucket's legal hold was taken off"
     if entry.lock is not None and (found.lock is None or not found.lock.covers(entry.lock)):
         yield "the bucket's lock is weaker or shorter than it was, or gone"
@@ -76,7 +99,7 @@ def _weakest(found: list[Lock | None]) -> Lock | None:
 def told(entry: Entry, wants: Wanted, protection: Protection) -> str:
     """Say for the history what holds a copy now that did not before, or no longer does."""
     said = []
-    if protection.on_hold != entry.on_hold:
+    if protection.on_hold != entry.on_hold or protection.hold_set != entry.hold_set:
         said.append(f"on legal hold: {', '.join(wants.holds)}" if protection.on_hold else "no longer on legal hold")
     if protection.lock != entry.lock:
         lock = protection.lock

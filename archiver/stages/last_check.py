@@ -11,11 +11,12 @@ import structlog
 from archiver.core import clocks, naming
 from archiver.core.candidates import candidate
 from archiver.core.decision import Action, Candidate, Decision, Reason
-from archiver.core.model import Entry, Protection, State
+from archiver.core.model import Entry, Protection, Slice, State
 from archiver.core.plan import PlanItem
 from archiver.core.protection import wanted
 from archiver.core.retention import Terms, decide, decide_archive, decide_erasure
 from archiver.errors import SkipItem, Throttled, Transient
+from archiver.stages import clock
 from archiver.stages.context import Context
 from archiver.stages.inspection import inspect_copy
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
@@ -33,6 +34,7 @@ class LastWord:
 
     decision: Decision
     cautious: datetime
+    decided: tuple[int, int] | None  # extent of the log of decisions that it rests on
     pause: str | None = None  # why all deletion is paused
 
     @property
@@ -117,9 +119,15 @@ class LastCheck:
     async def word(self, entry: Entry, rule: Rule) -> LastWord:
         """Ask policies, holds and the pause as they stand now, by our clock and by the source's."""
         now = self.context.clock()
-        terms, pause = await self.controls.terms(now), await self.controls.paused()
-        decision = rule(candidate(entry), terms, now)
-        return LastWord(decision, clocks.cautious(now, self.source.clock_ahead), pause)
+        cautious = clocks.cautious(now, self.source.clock_ahead)
+        terms, pause = await self.controls.terms(cautious), await self.controls.paused()
+        return LastWord(rule(candidate(entry), terms, now), cautious, terms.decided, pause)
+
+    async def hear_clock(self) -> None:
+        """Ask the source for its time, so that nothing is deleted by ours alone. Raises Unreachable and the like."""
+        now = self.context.clock().replace(microsecond=0)
+        await self.source.list_page(Slice(now, now), page=1, page_size=1)
+        clock.watch(self.context, self.source)
 
     async def planned(self, item: PlanItem) -> Entry | None:
         """Find the planned recording, if it still qualifies and its copy is the planned one, proved just now."""
@@ -150,10 +158,10 @@ class LastCheck:
 
     async def held_in_bucket(self, entry: Entry) -> bool:
         """Compare lock and legal hold in the bucket with what the terms ask. True: the source must keep its copy."""
-        if not (await self.store.facts()).object_lock:
-            return False
         now = self.context.clock()
         wants = wanted(candidate(replace(entry, state=State.VERIFIED)), await self.controls.terms(now), now)
+        if wants.lock is None and not (await self.store.facts()).object_lock:
+            return False
         key, _ = entry.require_copy()
         for one in (key, naming.sidecar_key(key)):
             found = await self.locks.protection(one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -65,8 +65,11 @@ class RecordingSource(Protocol):
         """Read one recording's metadata. Raises NotFound when the source no longer has it."""
         ...
 
-    async def delete(self, recording_id: str) -> bool:
-        """Delete one recording at the source. True: deleted now. False: it was already gone (404)."""
+    async def delete(self, recording_id: str, *, still: Callable[[], Awaitable[None]]) -> bool:
+        """Delete one recording at the source. True: deleted now. False: it was already gone (404).
+
+        `still` is asked just before each request goes out, after all waiting for the quota; what it raises ends it.
+        """
         ...
 
     def download(self, recording_id: str) -> AbstractAsyncContextManager[AudioStream]:
@@ -160,7 +163,7 @@ class Catalogue(Protocol):
         ...
 
     async def advance(self, entry: Entry, after: State, mark: Mark, **values: object) -> None:
-        """Move one recording on. Raises Conflict when it is no longer as `entry` says.
+        """Move one recording on. Raises Conflict when it is no longer as `entry` says, or the mark's decisions are old.
 
         Values are columns, and `protection` for those of lock and hold.
         """

@@ -11,7 +11,7 @@ import structlog
 from archiver.core.candidates import candidate
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, Protection, State
-from archiver.core.protection import Wanted, digest_of, settled, wanted
+from archiver.core.protection import Wanted, digest_of, satisfied, settled, wanted
 from archiver.core.retention import Terms
 from archiver.errors import Conflict, SkipItem, Throttled, Transient
 from archiver.stages.context import Context
@@ -23,7 +23,8 @@ from archiver.stages.workers import Feed, run_workers
 log = structlog.get_logger()
 
 CHECK_EVERY = timedelta(days=1)  # so often the bucket's legal holds are compared with the record
-HELD = ARCHIVED - {State.PURGING}  # the purge stage's own; it asks about holds itself
+BEGUN = frozenset({State.PURGING, State.EXPIRING})
+HELD = ARCHIVED - BEGUN
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Protect:
             await self.check(terms, now, everything=False)
         else:
             return
+        await self._look_at_begun(terms, now)
         if not self.unsettled and not self.context.stopping():
             await self.catalogue.settle(account, Settled(under, now))
 
@@ -59,11 +61,19 @@ class Protect:
         if everything and (terms.holds or terms.rules.policies.wants_locks):
             await self._each(self._lacking(terms, now), terms, now)
 
+    async def _look_at_begun(self, terms: Terms, now: datetime) -> None:
+        """Leave alone what is being deleted; should it be handed back, it has to be looked at then."""
+        async for one in self.candidates.candidates(self.context.account, BEGUN):
+            self.unsettled += not settled(one, wanted(one, terms, now))
+
     async def _lacking(self, terms: Terms, now: datetime) -> AsyncIterator[Entry]:
         """Walk the recordings that are not yet held as wanted, as far as the record tells."""
         account = self.context.account
-        async for one in self.candidates.candidates(account, HELD):
-            if not settled(one, wanted(one, terms, now)):
+        async for one in self.candidates.candidates(account, HELD | {State.EXCLUDED}):
+            wants = wanted(one, terms, now)
+            if one.state is State.EXCLUDED and not wants.holds:
+                continue
+            if not settled(one, wants):
                 entry = await self.reads.entry(account, one.recording_id)
                 if entry is not None:
                     yield entry
@@ -73,17 +83,21 @@ class Protect:
 
         async def work() -> None:
             while not self.context.stopping() and (entry := await feed.next()) is not None:
-                if entry.state in HELD:
-                    with structlog.contextvars.bound_contextvars(recording_id=entry.id):
-                        await self._settle(entry, wanted(candidate(entry), terms, now))
+                with structlog.contextvars.bound_contextvars(recording_id=entry.id):
+                    wants = wanted(candidate(entry), terms, now)
+                    if entry.state in HELD:
+                        await self._settle(entry, wants)
+                    elif entry.state is State.EXCLUDED and wants.holds:
+                        await self._bring_in(entry, wants)
 
         await run_workers(self.concurrency, work)
 
     async def _settle(self, entry: Entry, wants: Wanted) -> None:
         try:
             protection = await self.guard.settle(entry, wants)
-            if protection != Protection(entry.lock, entry.on_hold):
+            if protection != entry.protection:
                 await self._note(entry, wants, protection)
+            self.unsettled += not satisfied(wants, protection)
         except Throttled:
             raise
         except Conflict as error:
@@ -93,6 +107,15 @@ class Protect:
             self.unsettled += 1
             self.context.report.fail(entry.id, type(error).__name__, str(error))
             log.warning("protection_failed", reason=str(error))
+
+    async def _bring_in(self, entry: Entry, wants: Wanted) -> None:
+        """A case holds what a policy keeps out of the archive: a hold beats all, so it is archived after all."""
+        mark = self.context.mark(f"to be archived after all, on legal hold: {', '.join(wants.holds)}")
+        values = {"policies_digest": None, "problem": None, "next_attempt_at": mark.at, "attempts": 0}
+        try:
+            await self.catalogue.advance(entry, State.DISCOVERED, mark, **values)
+        except Conflict as error:
+            log.info("protection_outrun", reason=str(error))
 
     async def _note(self, entry: Entry, wants: Wanted, protection: Protection) -> None:
         mark = self.context.mark(told(entry, wants, protection))

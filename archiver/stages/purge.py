@@ -11,7 +11,7 @@ from archiver.core.model import Entry, Mark, Recording, State
 from archiver.core.plan import PlanItem
 from archiver.core.policy import Mode
 from archiver.core.retention import decide
-from archiver.errors import Conflict, NotFound
+from archiver.errors import Conflict, NotFound, SkipItem, Withheld
 from archiver.stages import clock
 from archiver.stages.absence import not_listed
 from archiver.stages.last_check import LastCheck, Rule, rule_for
@@ -36,13 +36,16 @@ class Purge:
     concurrency: int
     under: Mapping[str, object] = field(default_factory=dict)  # the plan and who approved it, for the history
 
-    async def finish_interrupted(self) -> None:
-        """Take up what a killed process left between its mark and the source's answer."""
+    async def finish_interrupted(self, *, may_delete: bool) -> None:
+        """Take up what a killed process left between its mark and the source's answer.
+
+        Without `may_delete` (they are more than a run may delete) what the source still has is handed back.
+        """
         feed = Feed(self.check.reads.entries(self.check.context.account, [State.PURGING]))
 
         async def work() -> None:
             while not self.check.context.stopping() and (entry := await feed.next()) is not None:
-                await self.check.guarded(entry.id, self._resume(entry))
+                await self.check.guarded(entry.id, self._resume(entry, may_delete=may_delete))
 
         await run_workers(self.concurrency, work)
 
@@ -55,7 +58,7 @@ class Purge:
         if entry is not None and not await self.check.held_in_bucket(entry) and await self._source_is_unchanged(entry):
             await self._delete_checked(entry, rule_for(item))
 
-    async def _resume(self, entry: Entry) -> None:
+    async def _resume(self, entry: Entry, *, may_delete: bool) -> None:
         """Finish a purge that was marked before: if the source still has it, everything is asked again."""
         check = self.check
         if not await self._source_is_unchanged(entry):
@@ -63,13 +66,14 @@ class Purge:
         word = await check.word(replace(entry, state=State.VERIFIED), decide)
         if word.pause is not None:
             check.keep(word.kind, word.sentence)
-        elif self.mode is not Mode.AUTOMATIC or not word.permits:
-            await self._back(entry, f"not deleted after all: {word.sentence}")
+        elif self.mode is not Mode.AUTOMATIC or not word.permits or not may_delete:
+            reason = word.sentence if may_delete else "more deletions had begun than one run may do"
+            await self._back(entry, f"not deleted after all: {reason}")
         elif await check.copy_is_good(entry):
             if await check.held_in_bucket(entry):
                 await self._back(entry, "not deleted after all: the bucket does not hold it as the terms ask")
             else:
-                await self._delete(entry)
+                await self._delete(entry, decide)
 
     async def _source_is_unchanged(self, entry: Entry) -> bool:
         """Read the source's description again. Gone there: recorded as purged. Changed: kept."""
@@ -106,12 +110,25 @@ class Purge:
         key, fixity = entry.require_copy()
         checked = {"sha256": fixity.sha256, "size": fixity.size, "source": "call_id, start and size as archived"}
         mark = check.context.mark(word.sentence, copy=key, **checked, **self.under)
-        await check.catalogue.advance(entry, State.PURGING, mark)
-        await self._delete(replace(entry, state=State.PURGING))
+        await check.catalogue.advance(entry, State.PURGING, replace(mark, decided=word.decided))
+        await self._delete(replace(entry, state=State.PURGING), rule)
 
-    async def _delete(self, entry: Entry) -> None:
+    async def _delete(self, entry: Entry, rule: Rule) -> None:
         """Send the DELETE. The row says purging already: whatever happens now can be taken up again."""
-        deleted = await self.check.source.delete(entry.id)
+
+        async def still() -> None:
+            word = await self.check.word(replace(entry, state=State.VERIFIED), rule)
+            if not word.permits:
+                raise Withheld(word.sentence)
+
+        try:
+            deleted = await self.check.source.delete(entry.id, still=still)
+        except Withheld as error:
+            await self._back(entry, f"not deleted after all: {error}")
+            return
+        except SkipItem as error:  # the source has refused it: a mark that stays would be carried out some other day
+            await self._back(entry, f"not deleted after all: {error}")
+            raise
         reason = "deleted at the source" if deleted else "the source had no copy any more (404)"
         await self._gone(entry, reason, deleted=deleted)
 

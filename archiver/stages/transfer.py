@@ -10,8 +10,10 @@ from datetime import datetime
 import structlog
 
 from archiver.core import backoff, naming, sidecar
+from archiver.core.candidates import candidate
 from archiver.core.clocks import latest
 from archiver.core.danger import SourceRetention
+from archiver.core.holds import holding
 from archiver.core.model import Entry, State
 from archiver.core.retention import excluded_by
 from archiver.core.rulebook import Rulebook
@@ -31,6 +33,7 @@ from archiver.stages.budget import ByteBudget
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit, Deposited, Place
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore
+from archiver.stages.retention_ports import Controls
 from archiver.stages.workers import run_workers
 
 log = structlog.get_logger()
@@ -48,6 +51,7 @@ class Transfer:
     catalogue: Catalogue
     reads: CatalogueReads
     rules: Rulebook
+    controls: Controls
     budget: ByteBudget
     prefix: str
     concurrency: int
@@ -117,7 +121,7 @@ class Transfer:
     async def _settle(self, entry: Entry) -> None:
         """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
         policy = excluded_by(entry.recording, self.rules)
-        if policy is not None:
+        if policy is not None and not await self._on_hold(entry):
             await self._exclude(entry, policy)
             return
         if entry.attempts > self.attempts:  # attempts of processes that died count: it may be what they died of
@@ -134,6 +138,11 @@ class Transfer:
             self._watch_streak(error)
         else:
             self.streak = 0
+
+    async def _on_hold(self, entry: Entry) -> bool:
+        """Whether a case holds it: that beats a policy that keeps it out of the archive."""
+        terms = await self.controls.terms(self.context.clock())
+        return bool(holding(candidate(entry), terms.holds))
 
     async def _archive(self, entry: Entry) -> None:
         recording = entry.recording

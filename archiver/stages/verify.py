@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from archiver.core.candidates import candidate
-from archiver.core.model import Entry, Protection, State
+from archiver.core.model import Entry, State
 from archiver.core.protection import wanted
-from archiver.core.retention import Terms
 from archiver.errors import Conflict, SkipItem, Transient
 from archiver.stages.context import Context
 from archiver.stages.guarding import Guard, told
@@ -23,9 +22,9 @@ log = structlog.get_logger()
 
 
 def after_good(entry: Entry) -> State:
-    """Where a recording belongs whose copy is good. One that is being purged is the purge stage's to move."""
-    if entry.state is State.PURGING:
-        return State.PURGING
+    """Where a recording belongs whose copy is good. One that is being deleted is for the stage that does it to move."""
+    if entry.state in (State.PURGING, State.EXPIRING, State.EXPIRED):
+        return entry.state
     return State.PURGED if entry.purged_at is not None else State.VERIFIED
 
 
@@ -43,19 +42,18 @@ class Verify:
     async def run(self, entries: AsyncIterator[Entry]) -> None:
         """Verify each entry, `concurrency` at a time; a bad copy goes into quarantine."""
         feed = Feed(entries)
-        terms = await self.controls.terms(self.context.clock())
 
         async def work() -> None:
             while not self.context.stopping() and (entry := await feed.next()) is not None:
                 with structlog.contextvars.bound_contextvars(recording_id=entry.id):
-                    await self._verify(entry, terms)
+                    await self._verify(entry)
 
         await run_workers(self.concurrency, work)
 
-    async def _verify(self, entry: Entry, terms: Terms) -> None:
+    async def _verify(self, entry: Entry) -> None:
         try:
             verdict = await inspect_copy(self.store, entry)
-            await (self._good(entry, terms) if verdict.good else self._bad(entry, verdict.problem or ""))
+            await (self._good(entry) if verdict.good else self._bad(entry, verdict.problem or ""))
         except Conflict as error:
             log.info("verification_outrun", reason=str(error))
         except (Transient, SkipItem) as error:
@@ -63,10 +61,10 @@ class Verify:
             self.context.report.fail(entry.id, type(error).__name__, str(error))
             log.warning("verification_failed", reason=str(error))
 
-    async def _good(self, entry: Entry, terms: Terms) -> None:
+    async def _good(self, entry: Entry) -> None:
         """Lock and hold the copy as the terms ask, then say that it is good, in one change of its row."""
         after = after_good(entry)
-        values, said = await self._protect(entry, terms)
+        values, said = await self._protect(entry)
         mark = self.context.mark(f"the copy in the bucket is the one on record{said}")
         if entry.state is after:
             await self.catalogue.note(entry, mark, verified_at=mark.at, **values)
@@ -76,13 +74,14 @@ class Verify:
         self.context.report.verified += 1
         log.debug("recording_verified")
 
-    async def _protect(self, entry: Entry, terms: Terms) -> tuple[dict[str, object], str]:
+    async def _protect(self, entry: Entry) -> tuple[dict[str, object], str]:
         """Settle what holds the copy. Returns what to write down about it, and words for the history."""
-        if entry.state is State.PURGING:  # the purge stage's to ask about
+        if entry.state in (State.PURGING, State.EXPIRING, State.EXPIRED):
             return {}, ""
-        wants = wanted(candidate(entry), terms, self.context.clock())
+        now = self.context.clock()
+        wants = wanted(candidate(entry), await self.controls.terms(now), now)
         protection = await self.guard.settle(entry, wants)
-        if protection == Protection(entry.lock, entry.on_hold):
+        if protection == entry.protection:
             return {}, ""
         return {"protection": protection}, f"; {told(entry, wants, protection)}"
 

@@ -94,6 +94,13 @@ def _grow_recordings() -> None:
             nullable=False,
             comment="a case held it when that was last settled; the bucket was told where it can be",
         ),
+        sa.Column(
+            "hold_set",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="the bucket's legal hold was set by this program, which may take it off",
+        ),
         sa.Column("expired_at", MOMENT, nullable=True),
     )
     for column in columns:
@@ -125,5 +132,5 @@ def downgrade() -> None:
         op.drop_constraint(op.f(f"recordings_{name}"), "recordings")
     for name, rule in BEFORE.items():
         op.create_check_constraint(op.f(f"recordings_{name}"), "recordings", rule)
-    for name in ("lock_mode", "lock_until", "on_hold", "expired_at"):
+    for name in ("lock_mode", "lock_until", "on_hold", "hold_set", "expired_at"):
         op.drop_column("recordings", name)
