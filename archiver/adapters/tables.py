@@ -21,11 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from archiver.adapters.control_tables import controls as controls
-from archiver.adapters.control_tables import policy_sets as policy_sets
-from archiver.adapters.table_basics import metadata as metadata
-from archiver.adapters.table_basics import moment as moment
-from archiver.adapters.table_basics import state_type as state_type
+from archiver.adapters.control_tables import controls, policy_sets
+from archiver.adapters.table_basics import metadata, moment, state_type
+
+__all__ = [
+    "accounts", "controls", "days", "gap_events", "gaps", "history", "ledger", "metadata", "moment", "policy_sets",
+    "recordings", "refresh_tokens", "runs", "state_type",
+]  # fmt: skip
 
 accounts = Table(
     "accounts",
