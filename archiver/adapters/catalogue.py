@@ -176,7 +176,9 @@ def _columns(values: Mapping[str, object]) -> Mapping[str, object]:
     if not isinstance(protection, Protection):
         return values
     others = {name: value for name, value in values.items() if name != "protection"}
-    return {**others, **of_lock(protection.lock), "on_hold": protection.on_hold, "hold_set": protection.hold_set}
+    # whose the hold in the bucket is, nobody forgets as long as it is on
+    ours = {} if protection.on_hold and not protection.hold_set else {"hold_set": protection.hold_set}
+    return {**others, **of_lock(protection.lock), "on_hold": protection.on_hold, **ours}
 
 
 def _moved(
