@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
 from archiver.adapters.controls import Controls
-from archiver.core.controls import Control, Event, Kind, holds_in, pause_in, replaced_in
+from archiver.core.controls import Control, Event, Kind, Replaced, holds_in, pause_in, replaced_in
+from archiver.core.holds import Hold
 from archiver.core.policy import PolicySet
 from archiver.core.retention import Earlier, Terms
 from archiver.core.rulebook import Rulebook
@@ -17,10 +19,11 @@ from archiver.policies import parse_policies
 
 log = structlog.get_logger()
 NEW = "the policies file as it was read"
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class LiveTerms:
-    """Implements `stages.ports.Controls`: asks the record anew whenever something was decided since it last did."""
+    """Implements `stages.retention_ports.Controls`: reads the record anew whenever something was decided."""
 
     def __init__(self, controls: Controls, policies: PolicySet, accounts: Collection[str]) -> None:
         """`policies` are those of the file, `accounts` the names in the configuration."""
@@ -28,9 +31,11 @@ class LiveTerms:
         self.rules = Rulebook(policies)
         self._books: dict[str, Rulebook | None] = {policies.digest: self.rules}
         self._extent: tuple[int, int] | None = None
-        self._holds = Terms(rules=self.rules).holds
+        self._holds: tuple[Hold, ...] = ()
         self._pause: Control | None = None
         self._logs: dict[str, list[Control]] = {}
+        self._replaced: dict[str, tuple[Replaced, ...]] = {}
+        self._reading = asyncio.Lock()
 
     async def announce(self, run: str, now: datetime) -> None:
         """Write down that these policies are in force, where others were: that begins their cooling-off period."""
@@ -64,14 +69,16 @@ class LiveTerms:
         return None if self._pause is None else f"all deletion is paused: {self._pause.reason}"
 
     async def _refresh(self) -> None:
-        extent = await self._controls.extent()
-        if extent == self._extent:
-            return
-        said = await self._controls.log([Kind.HOLD, Kind.PAUSE])
-        self._holds = tuple(hold for hold in holds_in(said) if hold.open)
-        self._pause = pause_in(said)
-        self._logs = {account: await self._controls.log([Kind.POLICIES], account) for account in self._accounts}
-        self._extent = extent
+        async with self._reading:  # many ask at once: none may write an older answer over a newer one
+            extent = await self._controls.extent()
+            if extent == self._extent:
+                return
+            said = await self._controls.log([Kind.HOLD, Kind.PAUSE])
+            self._logs = {account: await self._controls.log([Kind.POLICIES], account) for account in self._accounts}
+            self._holds = tuple(hold for hold in holds_in(said) if hold.open)
+            self._pause = pause_in(said)
+            self._replaced = {account: replaced_in(entries, _EVER) for account, entries in self._logs.items()}
+            self._extent = extent
 
     def _in_force(self, account: str, run: str, now: datetime) -> Control:
         policies = self.rules.policies
@@ -82,10 +89,10 @@ class LiveTerms:
 
     async def _earlier(self, account: str, now: datetime) -> tuple[Earlier, ...]:
         entries, present = self._logs[account], self._in_force(account, "", now)
-        if not entries or entries[-1].detail == present.detail:
-            binding = replaced_in(entries, now)
-        else:
+        if entries and entries[-1].detail != present.detail:
             binding = replaced_in([*entries, present], now)
+        else:
+            binding = tuple(one for one in self._replaced[account] if one.until > now)
         return tuple([Earlier(await self._book(one.digest), one.until) for one in binding])
 
     async def _book(self, digest: str) -> Rulebook | None:

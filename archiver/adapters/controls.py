@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, and_, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,8 +25,10 @@ class Controls:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._decided = engine  # in a transaction, for its lock
 
-    async def record(self, one: Control) -> None:
+    async def record(self, one: Control, *, after: int | None = None) -> None:
         """Write a decision down. Raises Conflict where it can be made once only, and was.
+
+        `after`: how many decisions about the same subject it rests on; where there are others by now, Conflict too.
 
         Deletions that were marked before it can be seen when this returns; none is marked later without knowing of it.
         """
@@ -34,6 +36,9 @@ class Controls:
         statement = upsert(controls).values(**values).on_conflict_do_nothing().returning(controls.c.id)
         async with connection(self._decided) as opened:
             await opened.execute(DECIDE)
+            if after is not None and await _count_of(opened, one) != after:
+                msg = f"somebody else has just decided about {one.kind} {one.subject}: look again"
+                raise Conflict(msg)
             if await opened.scalar(statement) is None:
                 msg = f"{one.kind} {one.subject} was {one.event} already"
                 raise Conflict(msg)
@@ -79,6 +84,11 @@ async def extent(opened: AsyncConnection) -> tuple[int, int]:
     query = select(func.count(), func.coalesce(func.max(controls.c.id), 0)).select_from(controls)
     count, highest = (await opened.execute(query)).one()
     return int(count), int(highest)
+
+
+async def _count_of(opened: AsyncConnection, one: Control) -> int:
+    same = and_(controls.c.kind == one.kind, controls.c.subject == one.subject)
+    return int(await opened.scalar(select(func.count()).select_from(controls).where(same)) or 0)
 
 
 def _control(row: Row[*tuple[object, ...]]) -> Control:

@@ -31,7 +31,7 @@ _MODES: dict[LockMode, ObjectLockRetentionModeType] = {
 
 
 class ObjectLocks:
-    """Implements `stages.ports.ObjectLocks`. Never asks the bucket to ignore a lock, and never shortens one."""
+    """Implements `stages.retention_ports.ObjectLocks`. Asks for no lock to be ignored or shortened."""
 
     def __init__(self, client: S3Client, threads: Executor, *, bucket: str) -> None:
         """Take what the bucket has opened."""

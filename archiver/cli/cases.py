@@ -9,8 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, cast
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from archiver.adapters.candidate_reads import CandidateReads
+from archiver.adapters.catalogue_reads import Reads
 from archiver.cli.common import moment
+from archiver.core.candidates import candidate
 from archiver.core.decision import Candidate
 from archiver.core.holds import Hold, Query
 from archiver.core.match import DIRECTIONS, Dates, Fit, Match
@@ -81,32 +85,37 @@ class Caught:
         return f"{self.total} recording{'' if self.total == 1 else 's'} on record{unsure}"
 
 
-async def gather(
-    reads: CandidateReads, settings: Settings, case: Hold, states: Sequence[Stage] = tuple(Stage)
-) -> Caught:
+async def gather(engine: AsyncEngine, settings: Settings, case: Hold, states: Sequence[Stage] = tuple(Stage)) -> Caught:
     """Count what a case holds."""
     caught = Caught(missing=set(case.query.ids))
-    async for one in _all(reads, settings, case, states):
+    async for one in _all(engine, settings, case, states):
         if (fit := case.fits(one)) is not Fit.NO:
             caught.note(one, fit)
     return caught
 
 
-async def any_of(reads: CandidateReads, settings: Settings, case: Hold) -> bool:
+async def any_of(engine: AsyncEngine, settings: Settings, case: Hold) -> bool:
     """Whether a case holds anything at all."""
-    async for one in _all(reads, settings, case, tuple(Stage)):
+    async for one in _all(engine, settings, case, tuple(Stage)):
         if case.fits(one) is not Fit.NO:
             return True
     return False
 
 
 async def _all(
-    reads: CandidateReads, settings: Settings, case: Hold, states: Sequence[Stage]
+    engine: AsyncEngine, settings: Settings, case: Hold, states: Sequence[Stage]
 ) -> AsyncIterator[Candidate]:
+    """Walk what may be meant: the recordings that are named, or else all of the accounts."""
+    for identity in dict.fromkeys(case.query.ids):
+        for entry in await Reads(engine).find(identity):
+            if entry.state in states:
+                yield candidate(entry)
+    if case.query.ids:
+        return
     asked = case.query.match.accounts
     for account in settings.accounts:
         if not asked or account.name in asked:
-            async for one in reads.candidates(account.name, states):
+            async for one in CandidateReads(engine).candidates(account.name, states):
                 yield one
 
 

@@ -1,4 +1,4 @@
-"""`plan`, `approve`, `apply`, `plans` and `erase`: what would be deleted, a second person's word, and doing it."""
+"""`plan`, `approve`, `apply` and `plans`: what would be deleted, a second person's word, and doing it."""
 
 from __future__ import annotations
 
@@ -165,7 +165,8 @@ async def _apply(settings: Settings, path: Path, *, as_json: bool) -> int:
         await app.terms.announce(work.run, app.clock())
         async with shown(work, settings):
             code = await interrupt.finish(work.apply(given, history_of(record)))
-        used = code == 0
+        # what a pause has kept may still be done after it
+        used = code == 0 and not any(report.kept["paused"] for report in work.reports.values())
         if used:
             await plans.use_up(app.controls, record, work.run, app.clock())
         if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +13,10 @@ from archiver.cli.common import AsJson, By, State, leave, moment, out, print_jso
 from archiver.cli.deleting import file_plan, tell_next
 from archiver.cli.looking import ACCOUNT, one
 from archiver.core.candidates import candidate
-from archiver.core.decision import Action, Decision
+from archiver.core.decision import Action, Decision, Reason
 from archiver.core.model import Entry
 from archiver.core.model import State as Stage
+from archiver.core.naming import sidecar_key
 from archiver.core.people import reason as said
 from archiver.core.plan import erasure
 from archiver.core.plan_file import digest_of, render
@@ -63,6 +65,8 @@ async def _erase(
         decision = decide_erasure(candidate(entry), terms, present)
         if decision.action is Action.KEEP:
             return _answer(entry, decision, None, as_json=as_json)
+        if (lock := await _held_in_bucket(app, entry, present)) is not None:
+            return _answer(entry, lock, None, as_json=as_json)
         plan = erasure([(candidate(entry), decision)], terms, present, author=by)
         text = render(plan)
         await file_plan(app, plan, text, f"erasure on request: {reason}", file)
@@ -73,6 +77,16 @@ async def _erase(
         tell_next(app, plan, text, file)
         _warn(app)
     return 0
+
+
+async def _held_in_bucket(app: App, entry: Entry, present: datetime) -> Decision | None:
+    """Ask the bucket itself: it may hold a version that no policy wanted held."""
+    key, _ = entry.require_copy()
+    found = [one for name in (key, sidecar_key(key)) for one in await app.locks.protections(name)]
+    if any(one.on_hold for one in found):
+        return Decision(action=Action.KEEP, reason=Reason.ON_HOLD, holds=("in the bucket",))
+    until = max((one.lock.until for one in found if one.lock is not None), default=present)
+    return Decision(action=Action.KEEP, reason=Reason.LOCKED, not_before=until) if until > present else None
 
 
 def _warn(app: App) -> None:

@@ -10,7 +10,6 @@ import structlog
 import typer
 
 from archiver.adapters import database
-from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.controls import Controls
 from archiver.app import new_run_id, now, open_app, open_engine, policies_of
 from archiver.cli.cases import Texts, about, any_of, gather, query_of, standing
@@ -102,8 +101,7 @@ async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:
         raise ConfigError(f"there is no account {unknown[0]!r} in the configuration; there is: {', '.join(known)}")
     async with open_engine(settings) as engine:
         await database.require_schema(engine)
-        reads = CandidateReads(engine)
-        if not case.future and not await any_of(reads, settings, case):
+        if not case.future and not await any_of(engine, settings, case):
             msg = f"no recording on record fits, and case {case.name} would not catch later ones: nothing was opened"
             raise ConfigError(msg, hint="look again at what it asks for; or --future")
         try:
@@ -112,8 +110,8 @@ async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:
             msg = f"there is a case {case.name} already, open or released"
             raise ConfigError(msg, hint="a name is used once: choose another, like 2026-17b") from None
         # what a stage had already asked the source or the bucket for when the case was opened cannot be called back
-        late = await gather(reads, settings, case, (Stage.PURGING, Stage.EXPIRING))
-        caught = await gather(reads, settings, case)
+        late = await gather(engine, settings, case, (Stage.PURGING, Stage.EXPIRING))
+        caught = await gather(engine, settings, case)
     log.info("hold_added", case=case.name, recordings=caught.total, future=case.future)
     if as_json:
         print_json({"hold": _as_json(case), "recordings": caught.by_state, "begun": late.ids,
@@ -171,7 +169,7 @@ async def _show(settings: Settings, name: str, *, as_json: bool) -> None:
         await database.require_schema(engine)
         events = await Controls(engine).log([Kind.HOLD], name)
         case = _one(events, name)
-        caught = await gather(CandidateReads(engine), settings, case)
+        caught = await gather(engine, settings, case)
     if as_json:
         print_json({"hold": _as_json(case), "recordings": caught.by_state, "ids": caught.ids, "events": events})
         return
@@ -217,12 +215,12 @@ async def _release(
     async with open_engine(settings) as engine:
         await database.require_schema(engine)
         controls = Controls(engine)
-        case = _one(await controls.log([Kind.HOLD], name), name)
-        event, why = release_step(case, by, reason, withdraw=withdraw)
+        said_before = await controls.log([Kind.HOLD], name)
+        event, why = release_step(_one(said_before, name), by, reason, withdraw=withdraw)
         try:
-            await controls.record(_event(name, event, by, why))
+            await controls.record(_event(name, event, by, why), after=len(said_before))
         except Conflict as error:
-            raise SafetyLimit(str(error)) from None
+            raise SafetyLimit(str(error), hint="archiver hold show NAME") from None
         case = _one(await controls.log([Kind.HOLD], name), name)
     log.info("hold_changed", case=name, change=str(event))
     if as_json:

@@ -57,7 +57,7 @@ async def _switch(settings: Settings, event: Event, by: str, reason: str, *, as_
         await database.require_schema(engine)
         controls = Controls(engine)
         before = pause_in(await controls.log([Kind.PAUSE]))
-        if (before is None) == (event is Event.PAUSED):
+        if before is not None or event is Event.PAUSED:  # a second pause has a reason of its own
             await controls.record(Control(at=now(), kind=Kind.PAUSE, subject="", event=event, by=by, reason=reason))
             log.info("deletion_switched", paused=event is Event.PAUSED)
         standing = pause_in(await controls.log([Kind.PAUSE]))
@@ -65,7 +65,7 @@ async def _switch(settings: Settings, event: Event, by: str, reason: str, *, as_
     if as_json:
         print_json({"paused": standing, "begun": begun})
     elif standing is None:
-        out.print("Deletion is no longer paused." if before is not None else "Deletion was not paused.")
+        out.print(words(f"No longer so: {told(before)}" if before is not None else "Deletion was not paused."))
     else:
         out.print(words(told(standing)))
         if begun:

@@ -12,6 +12,7 @@ from archiver.app import now, open_engine, open_store, policies_of
 from archiver.cli.common import AsJson, State, echo, err, leave, out, print_json, run, words
 from archiver.cli.demo import demo
 from archiver.cli.doctor import LOCKLESS, examine
+from archiver.core.model import LockMode
 from archiver.errors import ConfigError
 from archiver.settings import Settings
 from archiver.simulator import Account, Behaviour, Simulator, awkward, ordinary, serve
@@ -50,6 +51,10 @@ def check(
     where = settings.policies or "no policies file"
     amount = f": {len(policies.policies)} policies; deletion at the source is {deletion.mode}"
     out.print(words(where), f"{amount}, in the archive {deletion.in_archive}", sep="")
+    for policy in policies.policies:
+        if policy.lock is LockMode.COMPLIANCE:
+            kept = f"  policy {policy.name} locks for {policy.keep_at_least} in compliance mode"
+            out.print(f"{kept}: [bold]nobody can take that back[/]")
 
 
 async def _require_locks(settings: Settings) -> None:

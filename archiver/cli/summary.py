@@ -45,6 +45,8 @@ def notes(report: PassReport) -> Iterator[str]:
         yield "retried: " + ", ".join(f"{cause} {count}" for cause, count in sorted(report.retries.items()))
     if report.kept:
         yield "not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items()))
+    if report.unlocked:
+        yield f"[red]not locked[/]: {many(report.unlocked, 'object')} cannot be held in the bucket as it is asked for"
     if report.drifted:
         yield f"[red]drifted[/]: {many(report.drifted, 'object')} in the bucket not held as it was left, set again"
     if report.endangered:

@@ -62,7 +62,20 @@ def _share(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def _patterns_share(one: Sequence[str], other: Sequence[str], plain: Callable[[str], str]) -> bool:
-    return not one or not other or any(patterns_meet(plain(left), plain(right)) for left in one for right in other)
+    if not one or not other:
+        return True
+    (exact, wild), (others_exact, others_wild) = _sorted_out(one, plain), _sorted_out(other, plain)
+    if exact & others_exact:
+        return True
+    mixed = ((exact | wild, others_wild), (wild, others_exact))
+    return any(patterns_meet(left, right) for some, others in mixed for left in some for right in others)
+
+
+def _sorted_out(patterns: Sequence[str], plain: Callable[[str], str]) -> tuple[set[str], set[str]]:
+    """Tell whole texts from those with * or ?: a file may hold hundreds, and the former are compared at once."""
+    texts = {plain(pattern) for pattern in patterns}
+    wild = {text for text in texts if "*" in text or "?" in text}
+    return texts - wild, wild
 
 
 def patterns_meet(one: str, other: str) -> bool:

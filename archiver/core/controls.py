@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import cast
 
 from archiver.core.holds import Hold, Query
+from archiver.core.people import same_person
 
 
 class Kind(StrEnum):
@@ -93,7 +94,9 @@ def _hold(before: Hold | None, one: Control) -> Hold:
     if one.event is Event.RELEASE_ASKED:
         return replace(before, release_asked_by=one.by, release_asked_at=one.at, release_reason=one.reason)
     if one.event is Event.RELEASED:
-        return replace(before, released_by=one.by, released_at=one.at)
+        asked_by = before.release_asked_by
+        second = asked_by is not None and not same_person(asked_by, one.by)
+        return replace(before, released_by=one.by, released_at=one.at) if second else before
     return replace(before, release_asked_by=None, release_asked_at=None, release_reason=None)
 
 

@@ -26,6 +26,7 @@ PLAIN = (
     "verified",
     "quarantined",
     "locked",
+    "unlocked",
     "held",
     "released",
     "drifted",
@@ -61,6 +62,7 @@ class PassReport:
     verified: int = 0
     quarantined: int = 0
     locked: int = 0  # copies whose lock in the bucket was set or extended after they were verified
+    unlocked: int = 0  # objects that could not be held in the bucket as the terms ask
     held: int = 0  # copies that came under a legal hold
     released: int = 0  # and that no longer are
     drifted: int = 0  # objects that the bucket holds otherwise than it was told

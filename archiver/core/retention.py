@@ -63,9 +63,6 @@ class Terms:
         return cls(rules=Rulebook(policies), holds=holds)
 
 
-Bar = Callable[["Asked", Terms], Decision | None]
-
-
 def excluded_by(call: Call, rules: Rulebook) -> str | None:
     """Return the policy that keeps the call out of the archive; None means archive it.
 
@@ -80,7 +77,8 @@ def decide(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
 
     Of several policies the longest wait wins; `never` beats all. Raises ValueError for a naive moment.
     """
-    return _at_source(ask(candidate, terms, now), terms, _barred)
+    asked = ask(candidate, terms, now)
+    return _at_source(asked, terms, _barred(asked, terms))
 
 
 def decide_archive(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
@@ -88,14 +86,15 @@ def decide_archive(candidate: Candidate, terms: Terms, now: datetime) -> Decisio
 
     The longest floor wins; of the ceilings that are not below it the earliest counts; `never` beats all.
     """
-    return _in_archive(ask(candidate, terms, now), terms, _barred)
+    asked = ask(candidate, terms, now)
+    return _in_archive(asked, terms, _barred(asked, terms))
 
 
 def decide_both(candidate: Candidate, terms: Terms, now: datetime) -> tuple[Decision, Decision]:
     """Return `decide` and `decide_archive` for a little more than one of them costs: a plan asks for a million."""
     asked = ask(candidate, terms, now)
     barred = _barred(asked, terms)
-    return _at_source(asked, terms, lambda *_: barred), _in_archive(asked, terms, lambda *_: barred)
+    return _at_source(asked, terms, barred), _in_archive(asked, terms, barred)
 
 
 def decide_erasure(candidate: Candidate, terms: Terms, now: datetime) -> Decision:
@@ -170,19 +169,18 @@ def _keep(
     return Decision(action=Action.KEEP, reason=reason, policy=policy, not_before=not_before, holds=holds)
 
 
-def _at_source(asked: Asked, terms: Terms, bar: Bar) -> Decision:
+def _at_source(asked: Asked, terms: Terms, barred: Decision | None) -> Decision:
     reason = _AT_SOURCE.get(asked.candidate.state)
     if reason is not None:
         return _keep(reason)
-    return bar(asked, terms) or _cooled(asked, _source_ruling(asked), terms, _source_ruling)
+    return barred or _cooled(asked, _source_ruling(asked), terms, _source_ruling)
 
 
-def _in_archive(asked: Asked, terms: Terms, bar: Bar) -> Decision:
+def _in_archive(asked: Asked, terms: Terms, barred: Decision | None) -> Decision:
     candidate = asked.candidate
     reason = _IN_ARCHIVE.get(candidate.state)
     if reason is not None:
         return _keep(reason)
-    barred = bar(asked, terms)
     if barred is not None:
         return barred
     decision = _archive_ruling(asked)

@@ -39,12 +39,12 @@ class Guard:
         held = bool(wants.holds)
         if not (await self.store.facts()).object_lock:
             if wants.lock is not None:
-                log.error("lock_missing", reason="the bucket has no object lock", hint="archiver doctor")
+                self._say_unlocked("the bucket has no object lock", "archiver doctor")
             return Protection(on_hold=held, hold_set=held and entry.hold_set)
         try:
             return await self._settle_both(entry, wants)
         except AccessDenied as error:
-            log.error("lock_missing", reason=str(error), hint=error.hint)
+            self._say_unlocked(str(error), error.hint)
             return Protection(on_hold=held, hold_set=entry.hold_set)
 
     async def _settle_both(self, entry: Entry, wants: Wanted) -> Protection:
@@ -71,8 +71,15 @@ class Guard:
         if todo.hold is not None:
             await self.locks.hold(key, on=todo.hold)
         if todo.problem is not None:
-            log.error("lock_missing", reason=todo.problem, hint="see docs/operations.md, locks and holds in the bucket")
+            self._say_unlocked(todo.problem, "see docs/operations.md, locks and holds in the bucket")
         return todo.lock or found.lock
+
+    def _say_unlocked(self, reason: str, hint: str) -> None:
+        """Count a copy that is not held as wanted; the first of a run is told of, the others are like it."""
+        report = self.context.report
+        report.unlocked += 1
+        if report.unlocked == 1:
+            log.error("lock_missing", reason=reason, hint=hint)
 
     def _watch_drift(self, key: str, entry: Entry, found: Protection) -> None:
         for drift in _drifted(entry, found):

@@ -13,7 +13,7 @@ from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, Protection, State
 from archiver.core.protection import Wanted, digest_of, satisfied, settled, wanted
 from archiver.core.retention import Terms
-from archiver.errors import Conflict, SkipItem, Throttled, Transient
+from archiver.errors import Conflict, NotFound, SkipItem, Throttled, Transient
 from archiver.stages.context import Context
 from archiver.stages.guarding import Guard, told
 from archiver.stages.ports import Catalogue, CatalogueReads
@@ -100,6 +100,8 @@ class Protect:
             self.unsettled += not satisfied(wants, protection)
         except Throttled:
             raise
+        except NotFound:
+            await self._missing(entry)
         except Conflict as error:
             self.unsettled += 1  # looked at again in the next pass
             log.info("protection_outrun", reason=str(error))
@@ -107,6 +109,14 @@ class Protect:
             self.unsettled += 1
             self.context.report.fail(entry.id, type(error).__name__, str(error))
             log.warning("protection_failed", reason=str(error))
+
+    async def _missing(self, entry: Entry) -> None:
+        """What is to be held is not there: a person must look."""
+        reason = "the object, or its sidecar, is not in the bucket"
+        await self.catalogue.advance(entry, State.QUARANTINED, self.context.mark(reason), problem=reason)
+        self.context.report.quarantined += 1
+        self.context.report.fail(entry.id, "quarantined", reason)
+        log.error("recording_quarantined", reason=reason)
 
     async def _bring_in(self, entry: Entry, wants: Wanted) -> None:
         """A case holds what a policy keeps out of the archive: a hold beats all, so it is archived after all."""

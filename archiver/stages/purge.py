@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from archiver.core.decision import Reason
 from archiver.core.model import Entry, Mark, Recording, State
 from archiver.core.plan import PlanItem
 from archiver.core.policy import Mode
@@ -55,7 +56,12 @@ class Purge:
 
     async def _delete_planned(self, item: PlanItem) -> None:
         entry = await self.check.planned(item)
-        if entry is not None and not await self.check.held_in_bucket(entry) and await self._source_is_unchanged(entry):
+        if entry is None or await self.check.held_in_bucket(entry):
+            return
+        erased = item.reason is Reason.ERASURE_REQUESTED  # on both sides, or on none
+        if erased and not await self.check.free_in_bucket(entry):
+            return
+        if await self._source_is_unchanged(entry):
             await self._delete_checked(entry, rule_for(item))
 
     async def _resume(self, entry: Entry, *, may_delete: bool) -> None:

@@ -118,7 +118,14 @@ def _grow_recordings() -> None:
 
 
 def downgrade() -> None:
-    """Take back, unless something was deleted in the archive: what the older version would make of it is a lie."""
+    """Take back, unless something was deleted in the archive, or a case or a pause is on record.
+
+    An older version knows of none of them: what it made of the first would be a lie, and it would delete what is held.
+    """
+    op.execute(
+        "do $$ begin if exists (select from controls where kind in ('hold', 'pause')) then "
+        "raise exception 'legal holds or pauses are on record: an older version does not heed them'; end if; end $$"
+    )
     op.execute(
         "do $$ begin if exists (select from recordings where state::text in ('expiring', 'expired')) then "
         "raise exception 'recordings were deleted in the archive: an older version does not know that'; end if; end $$"
