@@ -175,6 +175,7 @@ def terms(sets: SearchStrategy[PolicySet] | None = None) -> SearchStrategy[Terms
         rules=books,
         holds=st.lists(holds(), max_size=2).map(tuple),
         earlier=st.fixed_dictionaries({}, optional=dict.fromkeys(ACCOUNTS, few)),
+        cooling_at=st.none() | moments(),
     )
     return st.builds(Terms, rules=books) | whole
 

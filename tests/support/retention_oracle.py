@@ -120,5 +120,6 @@ def _ends(candidate: Candidate, policies: PolicySet, waits: Iterable[object]) ->
 def _all_permit(candidate: Candidate, terms: Terms, now: datetime, permits: Permits) -> bool:
     if held(candidate, terms) or not proved(candidate, now) or not permits(candidate, terms.rules.policies, now):
         return False
-    binding = [one for one in terms.earlier.get(candidate.account, ()) if now < one.until]
+    moment = terms.cooling_at or now
+    binding = [one for one in terms.earlier.get(candidate.account, ()) if moment < one.until]
     return all(one.rules is not None and permits(candidate, one.rules.policies, now) for one in binding)

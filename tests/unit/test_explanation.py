@@ -65,12 +65,13 @@ def test_a_kept_recording_has_a_way_out_for_each_side_that_is_still_to_be_decide
 def test_what_is_dated_is_no_longer_so_on_its_date(candidate: Candidate, drawn: Terms, now: datetime) -> None:
     """`not_before` is when the reason ends: on that moment it is another one, or the deletion."""
     dated = (Reason.NOT_YET, Reason.INSIDE_FLOOR, Reason.COOLING_OFF, Reason.LOCKED)
+    single = replace(drawn, earlier=_first_only(drawn), cooling_at=None)
     for side in (decide, decide_archive, decide_erasure):
-        decision = side(candidate, replace(drawn, earlier=_first_only(drawn)), now)
+        decision = side(candidate, single, now)
         if decision.reason in dated:
             assert decision.not_before is not None
             assert decision.not_before > now
-            later = side(candidate, replace(drawn, earlier=_first_only(drawn)), decision.not_before)
+            later = side(candidate, single, decision.not_before)
             assert later.reason is not decision.reason
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from archiver.core.decision import Candidate, Reason
 from archiver.core.holds import holding
 from archiver.core.model import Lock, LockMode, Protection
-from archiver.core.protection import Steps, Wanted, digest_of, settled, steps, wanted
+from archiver.core.protection import Steps, Wanted, digest_of, satisfied, settled, steps, wanted
 from archiver.core.retention import Terms, decide, wanted_lock
 from tests.support.retention import DAY, NOW, Sample, hold, policy, terms
 from tests.support.retention_drawn import candidates, locks, moments, tried
@@ -92,6 +92,20 @@ def test_settled_is_what_the_record_shows() -> None:
         assert not settled(worse.candidate(), wants)
     assert not settled(sample.candidate(), Wanted())  # it is on hold for no case any more
     assert settled(Sample(lock=Lock(COMPLIANCE, UNTIL)).candidate(), Wanted())
+
+
+@pytest.mark.parametrize(
+    ("wants", "found", "enough"),
+    [
+        (None, None, True),
+        (Lock(GOVERNANCE, UNTIL), None, False),
+        (Lock(GOVERNANCE, UNTIL), Lock(COMPLIANCE, UNTIL - DAY), False),
+        (Lock(GOVERNANCE, UNTIL), Lock(GOVERNANCE, UNTIL), True),
+        (Lock(COMPLIANCE, UNTIL), Lock(GOVERNANCE, UNTIL + DAY), True),  # it can become no stronger
+    ],
+)
+def test_held_long_enough_is_held(wants: Lock | None, found: Lock | None, *, enough: bool) -> None:
+    assert satisfied(Wanted(wants), Protection(found)) is enough
 
 
 def test_other_terms_of_locks_or_holds_have_another_name() -> None:

@@ -72,6 +72,15 @@ def test_the_period_ends_to_the_microsecond(side: object) -> None:
     assert side(gone, binding, LATER).action is not Action.KEEP
 
 
+@pytest.mark.parametrize("side", [decide, decide_archive, decide_erasure])
+def test_the_period_may_go_by_another_clock_than_the_dates(side: object) -> None:
+    assert callable(side)
+    binding = terms(LAX, earlier=[([STRICT], LATER)])
+    behind = replace(binding, cooling_at=LATER - timedelta(microseconds=1))
+    assert side(gone, behind, LATER + DAY).reason is Reason.COOLING_OFF
+    assert side(gone, replace(binding, cooling_at=LATER), NOW).action is not Action.KEEP
+
+
 def test_the_earlier_policies_own_dates_go_on_running() -> None:
     month = policy("month", source="30d")
     ended = NOW - 30 * DAY
