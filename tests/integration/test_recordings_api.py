@@ -33,7 +33,7 @@ from archiver.simulator.faults import (
 from archiver.simulator.malformed import KINDS
 from tests.support.fake_time import FakeTime
 from tests.support.simulator import StartSimulator
-from tests.support.source import Source, open_source
+from tests.support.source import Source, always, open_source
 
 JANUARY = Slice(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 31, tzinfo=UTC))
 ACCOUNT = ordinary(30)
@@ -90,8 +90,8 @@ async def test_get_delete_and_their_being_gone(simulator: StartSimulator) -> Non
     async with open_source(service.base_url, account_id="549825") as source:
         before = await source.api.get(str(SOME.id))
         assert (before.id, before.size, before.call_id) == (str(SOME.id), SOME.size, SOME.uuid)
-        assert await source.api.delete(str(SOME.id)) is True
-        assert await source.api.delete(str(SOME.id)) is False
+        assert await source.api.delete(str(SOME.id), still=always) is True
+        assert await source.api.delete(str(SOME.id), still=always) is False
         with pytest.raises(errors.NotFound):
             await source.api.get(str(SOME.id))
         with pytest.raises(errors.NotFound):
@@ -104,7 +104,7 @@ async def test_get_delete_and_their_being_gone(simulator: StartSimulator) -> Non
 async def test_a_deletion_whose_answer_was_lost_ends_as_already_gone(simulator: StartSimulator) -> None:
     service = await simulator(faulty(Operation.DELETE, Drop(applied=True)))
     async with open_source(service.base_url) as source:
-        assert await source.api.delete(str(SOME.id)) is False
+        assert await source.api.delete(str(SOME.id), still=always) is False
     assert service.visible() == 29
 
 

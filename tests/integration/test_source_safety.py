@@ -14,7 +14,7 @@ from archiver import errors
 from archiver.adapters import http_client
 from archiver.adapters.token import StaticToken
 from archiver.core.model import Slice
-from tests.support.source import Recorder, open_source, replying, serving
+from tests.support.source import Recorder, always, open_source, replying, serving
 
 DAY = Slice(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
 AUDIO = b"\xff\xfb" + bytes(5000)
@@ -109,7 +109,7 @@ async def test_a_listing_and_a_deletion_never_leave_the_origin() -> None:
             with pytest.raises(errors.SkipItem):
                 await client.api.get("7")
             with pytest.raises(errors.SkipItem):
-                await client.api.delete("7")
+                await client.api.delete("7", still=always)
     assert elsewhere.seen == []
     assert len(source.seen) == 3
 
@@ -118,8 +118,27 @@ async def test_a_deletion_is_not_redirected_even_at_home() -> None:
     source = replying(307, Location="/api/accounts/self/company_call_recordings/8")
     async with serving(source) as origin, open_source(origin) as client:
         with pytest.raises(errors.SkipItem):
-            await client.api.delete("7")
+            await client.api.delete("7", still=always)
     assert [request.path.rsplit("/", 1)[1] for request in source.seen] == ["7"]
+
+
+async def test_whether_a_deletion_may_go_out_is_asked_before_each_request() -> None:
+    """The source was in trouble, and something was decided while the archiver waited to try again."""
+    source, asked = replying(503), 0
+
+    async def still() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise errors.Withheld("a case was opened")
+
+    async with serving(source) as origin, open_source(origin) as client:
+        with pytest.raises(errors.Withheld):
+            await client.api.delete("7", still=still)
+        assert (len(source.seen), asked) == (1, 2)
+        with pytest.raises(errors.Withheld):
+            await client.api.delete("7", still=still)
+    assert (len(source.seen), asked) == (1, 3)
 
 
 async def test_redirects_in_a_circle_end() -> None:
@@ -134,7 +153,7 @@ async def test_redirects_in_a_circle_end() -> None:
 async def test_an_id_that_names_something_else_is_never_sent(bad: str) -> None:
     source = replying(204)
     async with serving(source) as origin, open_source(origin) as client:
-        for refused in (client.api.delete(bad), client.api.get(bad)):
+        for refused in (client.api.delete(bad, still=always), client.api.get(bad)):
             with pytest.raises(errors.SkipItem):
                 await refused
     assert source.seen == []
@@ -143,7 +162,7 @@ async def test_an_id_that_names_something_else_is_never_sent(bad: str) -> None:
 async def test_the_account_id_is_quoted() -> None:
     source = replying(204)
     async with serving(source) as origin, open_source(f"{origin}/t/", account_id="a/b c?") as client:
-        assert await client.api.delete("7") is True
+        assert await client.api.delete("7", still=always) is True
     assert source.seen[0].raw_path == "/t/api/accounts/a%2Fb%20c%3F/company_call_recordings/7"
 
 
@@ -159,8 +178,8 @@ async def test_a_base_url_that_is_none_is_a_configuration_error(base: str) -> No
 async def test_cookies_are_not_kept() -> None:
     source = replying(204, b"", **{"Set-Cookie": "session=1; Path=/"})
     async with serving(source) as origin, open_source(origin) as client:
-        assert await client.api.delete("7")
-        assert await client.api.delete("7")
+        assert await client.api.delete("7", still=always)
+        assert await client.api.delete("7", still=always)
     assert all("Cookie" not in request.headers for request in source.seen)
 
 

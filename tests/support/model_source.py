@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -147,7 +148,7 @@ class ModelSource:
         """Discovery reads no recording by itself."""
         raise NotImplementedError
 
-    async def delete(self, recording_id: str) -> bool:
+    async def delete(self, recording_id: str, *, still: Callable[[], Awaitable[None]]) -> bool:
         """Discovery deletes nothing."""
         raise NotImplementedError
 

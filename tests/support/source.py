@@ -70,6 +70,10 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+async def always() -> None:
+    """Nothing forbids a DELETE."""
+
+
 class Recorder:
     """A server's behaviour, with every request that reached it."""
 
