@@ -41,6 +41,19 @@ def test_two_patterns_meet_where_some_text_fits_both(one: str, other: str) -> No
     assert patterns_meet(other, one) is both
 
 
+def patterns() -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.text("12*?", min_size=1, max_size=3), min_size=1, max_size=3).map(tuple)
+
+
+@tried()
+@given(patterns(), patterns())
+def test_lists_of_patterns_meet_where_any_two_of_them_do(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    any_two = any(patterns_meet(left, right) for left in one for right in other)
+    for rule in ("callers", "dnis", "cnam"):
+        asked = Match(**{rule: one}), Match(**{rule: other})  # type: ignore[arg-type]
+        assert may_overlap(*asked) is any_two
+
+
 @pytest.mark.parametrize(
     ("one", "other", "meet"),
     [

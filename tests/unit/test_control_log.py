@@ -66,6 +66,21 @@ def test_a_release_takes_two_entries() -> None:
     assert released.author == "Anna"
 
 
+@pytest.mark.parametrize("by", ["Bob", "bob.", "B O B"])
+def test_nobody_releases_what_the_same_person_asked_for(by: str) -> None:
+    asked = [case(Event.ADDED), case(Event.RELEASE_ASKED, by="Bob")]
+    (held,) = holds_in([*asked, case(Event.RELEASED, by=by)])
+    assert (held.open, held.released_by, held.release_asked_by) == (True, None, "Bob")
+    (released,) = holds_in([*asked, case(Event.RELEASED, by=by), case(Event.RELEASED, by="Carla")])
+    assert (released.open, released.released_by) == (False, "Carla")
+
+
+def test_nobody_releases_what_nobody_asked_for() -> None:
+    for before in ([], [case(Event.RELEASE_ASKED, by="Bob"), case(Event.RELEASE_WITHDRAWN, by="Bob")]):
+        (held,) = holds_in([case(Event.ADDED), *before, case(Event.RELEASED, by="Carla")])
+        assert held.open
+
+
 def test_a_withdrawn_release_can_be_asked_for_again() -> None:
     steps = [case(Event.ADDED), case(Event.RELEASE_ASKED, by="Bob"), case(Event.RELEASE_WITHDRAWN, by="Carla")]
     (held,) = holds_in(steps)
