@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -144,3 +145,39 @@ def test_a_configuration_with_secrets_in_wrong_places_quotes_none(troubled: Desk
     done = troubled.run("check")
     assert done.code == 2
     assert canaries_in(done) == []
+
+
+@pytest.mark.parametrize("style", ["json"])
+def test_what_people_decide_tells_no_log_about_them(troubled: Desk) -> None:
+    """Neither who opened, planned, approved or paused, nor whose number or name a case asks for."""
+    people = ("Xanthippe Authorwala", "Yggdrasil Approverson")
+    author, second = ["--by", people[0]], ["--by", people[1]]
+    path = str(troubled.folder / "plan.json")
+    about = ["--number", CALLED, "--caller", CALLER, "--cnam", f"{NAME}*"]
+    said = [
+        troubled.run(*words)
+        for words in (
+            ["hold", "add", "case-1", "--reason", "12/26", *author, *about, "--future"],
+            ["pause", "--reason", "audit", *author],
+            ["sync"],
+            ["hold", "list"],
+            ["hold", "check"],
+            ["hold", "release", "case-1", "--reason", "settled", *author],
+            ["hold", "release", "case-1", *author],
+            ["hold", "release", "case-1", *second],
+            ["plan", "--out", path, *author],
+            ["approve", path, *author],
+            ["approve", path, *second],
+            ["apply", path],
+            ["resume", *second],
+            ["apply", path],
+            ["erase", "8", "--reason", "request 9", *author, "--out", path],
+            ["sync"],
+        )
+    ]
+    logs = [line for one in said for line in one.err.splitlines() if line.startswith("{")]
+    assert any('"deletion_paused"' in line for line in logs)
+    assert any('"on_hold"' in line for line in logs)
+    assert canaries_in(*(Done(code=one.code, out="", err=one.err) for one in said)) == []
+    assert [line for line in logs if any(part in line for name in people for part in name.split())] == []
+    assert [canary for canary in CANARIES if canary in Path(path).read_text()] == []

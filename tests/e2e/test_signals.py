@@ -103,11 +103,10 @@ def test_a_signal_ends_the_wait_for_a_neighbour(here: Desk) -> None:
 
 def test_deleting_can_be_interrupted(here: Desk) -> None:
     """What was asked of the source is recorded; the rest stays, and the same plan can be applied again."""
-    here.policies(DAILY, mode="automatic", max_percent=100)
     here.world.section("sync")["concurrency"] = 1
-    mode = here.world.policies.pop("deletion")
+    here.policies(DAILY)
     assert here.run("sync").code == 0
-    here.world.policies["deletion"] = mode
+    here.policies(DAILY, mode="automatic", max_percent=100)
     plan = here.folder / "plan.json"
     assert here.run("plan", "--out", str(plan)).code == 0
     here.simulator.script(Fault(on=Operation.DELETE, do=Hang(), recording=2))

@@ -140,6 +140,19 @@ class Desk:
         code = self.workshop.run(Order(words=words, out=str(out), err=str(err), env=env or {}, room=room))
         return Done(code=code, out=out.read_text(), err=err.read_text())
 
+    def does(self, *words: str) -> str:
+        """Run a command that must go well; returns its answer."""
+        done = self.run(*words)
+        assert done.code == 0, done
+        return done.out
+
+    def refuses(self, code: int, *words: str) -> str:
+        """Run a command that must be refused, without an answer; returns what it says about that."""
+        done = self.run(*words)
+        assert (done.code, done.out) == (code, ""), done
+        assert "Traceback" not in done.err
+        return done.err
+
     def start(self, *words: str) -> Process:
         """Start a command in an interpreter of its own."""
         return Process("--config", str(self.world.write()), *words)
@@ -183,8 +196,15 @@ class Desk:
 class MakeDesk(Protocol):
     """Makes a desk around an account of the simulator."""
 
-    def __call__(self, account: Account = ..., *, behaviour: Behaviour = ..., sync: Mapping[str, object] = ...) -> Desk:
-        """Return the desk; nothing was archived yet."""
+    def __call__(
+        self,
+        account: Account = ...,
+        *,
+        behaviour: Behaviour = ...,
+        sync: Mapping[str, object] = ...,
+        locks: bool = ...,
+    ) -> Desk:
+        """Return the desk; nothing was archived yet. `locks`: the bucket has object lock."""
         ...
 
 
@@ -212,19 +232,18 @@ def desks(
             *,
             behaviour: Behaviour = KIND,
             sync: Mapping[str, object] = {},
+            locks: bool = False,
         ) -> Desk:
             url = stack.enter_context(a_database(postgres, template))
             folder = Path(tempfile.mkdtemp(prefix="archiver-desk-"))
             stack.callback(shutil.rmtree, folder)
-            build = world_maker(start, store, url, folder, Clock())
+            build = world_maker(start, store, url, folder, Clock(), locks=locks)
             world = backstage.call(build(account, behaviour=behaviour, sync=sync))
             gate = Gate(url)
             backstage.call(gate.open())
             stack.callback(lambda: backstage.call(gate.shut()))
             world.document["database"] = {"url": gate.url}
-            made = Desk(world=world, backstage=backstage, workshop=workshop, gate=gate)
-            made.policies()
-            return made
+            return Desk(world=world, backstage=backstage, workshop=workshop, gate=gate)
 
         yield make
 
