@@ -91,13 +91,7 @@ class Pass:
     async def protect(self) -> int:
         """Compare locks and holds in the bucket with the record, and settle them. Returns the exit code."""
         async with self._recorded("protect") as conclude:
-            now = self.app.clock()
-            terms = await self.app.terms.terms(now)
-            for name in self.app.sources:
-                context = self._context(name)
-                with structlog.contextvars.bound_contextvars(account=name):
-                    work = partial(self._protect(context).check, terms, now, everything=True)
-                    await self._stage(context, "protect", work)
+            await self._protect_all(recheck=True)
             return conclude(0)
 
     def counts(self) -> dict[str, dict[str, object]]:
@@ -135,12 +129,12 @@ class Pass:
         )
         await self._stage(context, "verify", lambda: verify.run(entries))
 
-    async def _protect_all(self) -> None:
+    async def _protect_all(self, *, recheck: bool = False) -> None:
         """Bring locks and legal holds up to the policies and cases as they stand, before anything is deleted."""
         for name in self.app.sources:
             context = self._context(name)
             with structlog.contextvars.bound_contextvars(account=name):
-                await self._stage(context, "protect", self._protect(context).run)
+                await self._stage(context, "protect", partial(self._protect(context).run, recheck=recheck))
 
     async def _keep_ledger(self) -> None:
         """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""

@@ -44,7 +44,7 @@ def _read_wait(value: object) -> Wait:
     return NEVER if value == NEVER else _sane(read_duration(value))
 
 
-def _one_of(known: tuple[str, ...]) -> PlainValidator:
+def _one_of(known: list[str]) -> PlainValidator:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             listed = f"{', '.join(known[:-1])} or {known[-1]}"
@@ -116,7 +116,7 @@ def _clock(text: str) -> time:
 
 def _read_hours(value: object) -> Hours:
     msg = 'must be a time of day in quotes, like "09:00-17:30"; "22:00-06:00" goes over midnight'
-    found = re.fullmatch(r"(\d{2}:\d{2})\s*-\s*(\d{2}:\d{2})", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"([0-9]{2}:[0-9]{2})\s*-\s*([0-9]{2}:[0-9]{2})", value) if isinstance(value, str) else None
     if found is None or found[1] == found[2] or found[1] == "24:00":
         raise ValueError(msg)
     try:
@@ -186,8 +186,12 @@ WaitOrNever = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": duration.PATTERN}, {"const": NEVER}]}),
 ]
 Asked = Annotated[list[_Item], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})]
-ModeText = Annotated[str, _one_of(tuple(Mode)), WithJsonSchema({"enum": [mode.value for mode in Mode]})]
-LockText = Annotated[str, _one_of(tuple(LockMode)), WithJsonSchema({"enum": [mode.value for mode in LockMode]})]
+ModeText = Annotated[
+    str, _one_of([mode.value for mode in Mode]), WithJsonSchema({"enum": [mode.value for mode in Mode]})
+]
+LockText = Annotated[
+    str, _one_of([mode.value for mode in LockMode]), WithJsonSchema({"enum": [mode.value for mode in LockMode]})
+]
 StorageClass = Annotated[str, PlainValidator(_read_storage_class), WithJsonSchema({"enum": list(STORAGE_CLASSES)})]
 Percent = Annotated[float, PlainValidator(_percent), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
 HoursText = Annotated[

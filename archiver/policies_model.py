@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from archiver.core.duration import Duration, never_shorter
+from archiver.core.duration import Duration, never_shorter, never_shorter_anywhere
 from archiver.core.match import Dates, Match
 from archiver.core.model import LockMode
 from archiver.core.policy import NEVER, Caps, Deletion, Mode, Policy, Wait
@@ -144,7 +144,7 @@ class ArchiveFile(_File):
     @model_validator(mode="after")
     def _floor_below_ceiling(self) -> ArchiveFile:
         floor, ceiling = self.keep_at_least, self.delete_after
-        if floor and isinstance(ceiling, Duration) and not never_shorter(ceiling, floor):
+        if floor and isinstance(ceiling, Duration) and not never_shorter_anywhere(ceiling, floor):
             msg = (
                 f"delete_after {ceiling} is, or can be, shorter than keep_at_least {floor}: "
                 "the copy would have to go while it must be kept"

@@ -108,7 +108,7 @@ async def _all(
     """Walk what may be meant: the recordings that are named, or else all of the accounts."""
     for identity in dict.fromkeys(case.query.ids):
         for entry in await Reads(engine).find(identity):
-            if entry.state in states:
+            if entry.state in states and entry.state is not Stage.EXPIRED:
                 yield candidate(entry)
     if case.query.ids:
         return
@@ -116,7 +116,8 @@ async def _all(
     for account in settings.accounts:
         if not asked or account.name in asked:
             async for one in CandidateReads(engine).candidates(account.name, states):
-                yield one
+                if one.state is not Stage.EXPIRED:  # nothing is left to be held
+                    yield one
 
 
 def about(case: Hold) -> str:

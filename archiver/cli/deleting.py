@@ -37,6 +37,7 @@ from archiver.core.people import person
 from archiver.core.people import reason as said
 from archiver.core.plan import Plan
 from archiver.core.plan_file import digest_of, parse, render
+from archiver.core.policy import Mode
 from archiver.errors import ConfigError
 from archiver.passes import Pass
 from archiver.scheduler import INTERRUPTED, Interrupt
@@ -107,6 +108,8 @@ def tell_next(app: App, drafted: Plan, text: str, output: Path) -> None:
     until = f"valid until {moment(drafted.expires_at)}"
     out.print("Written to", words(output), f"(digest {digest_of(text)[:SHORT]}…, {until}).")
     deletion = app.policies.deletion
+    if deletion.mode is Mode.DISABLED:
+        return
     alone = not needs_approval(drafted.items, deletion)
     if alone:
         out.print("To do it: archiver apply", words(output))

@@ -91,7 +91,7 @@ async def _held_in_bucket(app: App, entry: Entry, present: datetime) -> Decision
 
 def _warn(app: App) -> None:
     if app.policies.deletion.in_archive is Mode.DISABLED:
-        out.print("deletion.mode is disabled: [bold]apply[/] will refuse this plan.")
+        out.print("deletion in the archive is disabled in the policies file: [bold]apply[/] will refuse this plan.")
 
 
 def _answer(entry: Entry, decision: Decision | None, plan: str | None, *, as_json: bool) -> int:

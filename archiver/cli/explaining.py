@@ -135,8 +135,9 @@ def _lock(lock: Lock | None) -> str:
 
 
 def _decided(decision: Decision) -> str:
-    word = "erase" if decision.action is Action.ERASE else decision.action.replace("_", " ")
-    return f"{word}: {decision.sentence}"
+    if decision.action is Action.ERASE:
+        return "possible: nothing forbids it"
+    return f"{decision.action.replace('_', ' ')}: {decision.sentence}"
 
 
 def shown(value: object) -> str:

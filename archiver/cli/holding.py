@@ -29,7 +29,7 @@ from archiver.cli.common import (
     words,
 )
 from archiver.cli.progress import shown
-from archiver.cli.summary import show_reports
+from archiver.cli.summary import many, show_reports
 from archiver.core.controls import Control, Event, Kind, holds_in
 from archiver.core.holds import Hold
 from archiver.core.model import State as Stage
@@ -122,7 +122,7 @@ async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:
     if caught.missing:
         out.print("[red]Not on record[/]:", words(" ".join(sorted(caught.missing))))
     for identity in late.ids:
-        out.print(f"[red]Its deletion had begun before[/]: {identity}", words("; see archiver explain"))
+        out.print(f"[red]Its deletion had begun before[/]: {identity} (archiver explain {identity})")
     out.print("Where the bucket has legal holds, the next pass sets them; at once: archiver hold check")
 
 
@@ -279,7 +279,10 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
             show_reports(work)
             if not supported:
                 out.print("The bucket has no object lock: holds are kept by the catalogue alone.")
-            out.print(
-                "Nothing had drifted." if not drifted else f"[red]{drifted} objects had drifted[/] and were set again."
+            told = (
+                f"[red]{many(drifted, 'object')} had drifted[/], and was set again."
+                if drifted
+                else "Nothing had drifted."
             )
+            out.print(told)
     return code or (3 if drifted else 0)

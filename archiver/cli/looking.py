@@ -80,7 +80,7 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
                     "deletion_paused": paused, "open_holds": [case.name for case in cases]})  # fmt: skip
         return 3 if total else 0
     if paused is not None:
-        out.print("[bold red]Paused[/]:", words(told_pause(paused)))
+        out.print(words(told_pause(paused)), style="bold red")
     _show_accounts(accounts)
     if cases:
         out.print(f"Legal holds: {len(cases)} open (archiver hold list)")

@@ -15,6 +15,7 @@ from archiver.cli.common import AsJson, By, State, moment, out, print_json, run,
 from archiver.core.controls import Control, Event, Kind, pause_in
 from archiver.core.model import State as Stage
 from archiver.core.people import reason as said
+from archiver.errors import Unreachable
 from archiver.settings import Settings
 
 log = structlog.get_logger()
@@ -65,7 +66,8 @@ async def _switch(settings: Settings, event: Event, by: str, reason: str, *, as_
     if as_json:
         print_json({"paused": standing, "begun": begun})
     elif standing is None:
-        out.print(words(f"No longer so: {told(before)}" if before is not None else "Deletion was not paused."))
+        was = "" if before is None else f" It was since {moment(before.at)}, by {before.by}: {before.reason}"
+        out.print(words("Deletion was not paused." if before is None else f"Deletion is no longer paused.{was}"))
     else:
         out.print(words(told(standing)))
         if begun:
@@ -75,8 +77,11 @@ async def _switch(settings: Settings, event: Event, by: str, reason: str, *, as_
 
 
 async def count_begun(reads: Reads) -> int:
-    """Count the recordings whose deletion has begun and not ended."""
-    counts = [one.counts for one in await reads.status()]
+    """Count the recordings whose deletion has begun and not ended; 0 for somebody who may not see recordings."""
+    try:
+        counts = [one.counts for one in await reads.status()]
+    except Unreachable:
+        return 0
     return sum(one.get(stage, 0) for one in counts for stage in (Stage.PURGING, Stage.EXPIRING))
 
 

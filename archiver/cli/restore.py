@@ -18,6 +18,9 @@ async def restore(store: ObjectStore, entry: Entry, path: Path, *, force: bool) 
     Raises ConfigError when the file cannot be written, IntegrityError when the bytes are not those on record, and
     NotFound when the bucket has no such object.
     """
+    if entry.expired_at is not None:
+        msg = f"recording {entry.id} was deleted in the archive on {entry.expired_at:%Y-%m-%d %H:%M:%S} UTC"
+        raise ConfigError(msg, hint="archiver explain ID says why")
     key, recorded = entry.require_copy()
     if path.exists() and not force:  # noqa: ASYNC240 - one command, one file: nothing else waits
         msg = f"{path} exists"

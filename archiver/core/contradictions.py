@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, time
 from itertools import permutations
 
-from archiver.core.duration import Duration, never_shorter
+from archiver.core.duration import Duration, never_shorter_anywhere
 from archiver.core.match import Dates, Hours, Match, name, number
 from archiver.core.policy import Policy
 
@@ -37,7 +37,7 @@ def _about_times(one: Policy, other: Policy) -> str | None:
     floor, ceiling = one.keep_at_least, other.delete_after
     if floor is None or one.delete_after is not None or not isinstance(ceiling, Duration):
         return None
-    if never_shorter(ceiling, floor):
+    if never_shorter_anywhere(ceiling, floor):
         return None
     return (
         f"contradicts policy {other.name!r}: this one keeps for at least {floor}, that one lets the copy go after "

@@ -6,7 +6,7 @@ Where the calendar leaves a choice, the later date is taken: to keep longer is t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 
@@ -96,6 +96,13 @@ def _latest(wall: datetime, zone: tzinfo) -> datetime:
     return max(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
+def never_shorter_anywhere(one: Duration, other: Duration) -> bool:
+    """Whether the same holds in every zone: where hours stand for days, a change of the clocks needs a spare day."""
+    mixed = one.seconds != other.seconds and (one.total_months, one.days) != (other.total_months, other.days)
+    return never_shorter(one, replace(other, days=other.days + 1) if mixed else other)
+
+
+@cache
 def never_shorter(one: Duration, other: Duration) -> bool:
     """Whether `one` ends no earlier than `other` from whatever date both start: 366d against 1y, not 365d."""
     if one.total_months == other.total_months:

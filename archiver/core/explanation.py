@@ -8,7 +8,7 @@ from datetime import datetime
 
 from archiver.core.decision import Action, Candidate, Decision, Reason
 from archiver.core.holds import Hold, holding
-from archiver.core.model import Lock
+from archiver.core.model import Lock, State
 from archiver.core.policy import Mode
 from archiver.core.retention import Terms, ask, decide_both, decide_erasure, wanted_lock
 from archiver.core.rulebook import Bound
@@ -36,9 +36,10 @@ def explain(candidate: Candidate, terms: Terms, now: datetime, *, paused: bool) 
     asked = ask(candidate, terms, now)
     regime, dates = asked.regime, asked.dates
     source, archive = decide_both(candidate, terms, now)
+    holds = () if candidate.state is State.EXPIRED else holding(candidate, terms.holds)
     return Explanation(
         policies=tuple((name, fit.name.lower()) for name, fit in regime.about),
-        holds=holding(candidate, terms.holds),
+        holds=holds,
         source_not_before=None if regime.source_never else dates.source,
         floor=dates.floor,
         ceiling=None if regime.archive_never else dates.ceiling,
@@ -47,7 +48,7 @@ def explain(candidate: Candidate, terms: Terms, now: datetime, *, paused: bool) 
         source=source,
         archive=archive,
         erasure=decide_erasure(candidate, terms, now),
-        changes=tuple(_changes(source, archive, terms, paused=paused)),
+        changes=tuple(_changes(source, archive, terms, holds, paused=paused)),
     )
 
 
@@ -70,20 +71,24 @@ _REMEDIES = {
 _DATED = (Reason.NOT_YET, Reason.INSIDE_FLOOR, Reason.COOLING_OFF, Reason.LOCKED)
 
 
-def _changes(source: Decision, archive: Decision, terms: Terms, *, paused: bool) -> Iterator[str]:
+def _changes(
+    source: Decision, archive: Decision, terms: Terms, holds: tuple[str, ...], *, paused: bool
+) -> Iterator[str]:
     deletion = terms.rules.policies.deletion
     sides = (("at the source", source, deletion.mode), ("in the archive", archive, deletion.in_archive))
     for side, decision, mode in sides:
         said = _doing(mode) if decision.action is not Action.KEEP else _change(decision, terms.holds)
         if said is not None:
             yield f"{side}: {said}"
+    if holds and Reason.ON_HOLD not in (source.reason, archive.reason):  # what has begun waits for them
+        yield "the release of " + ", ".join(holds) + " by two people: archiver hold release"
     if paused and any(decision.action is not Action.KEEP for _, decision, _ in sides):
         yield "all deletion is paused: archiver resume"
 
 
 def _change(decision: Decision, holds: tuple[Hold, ...]) -> str | None:
     if decision.reason is Reason.ON_HOLD:
-        known = [hold.name for hold in holds if hold.name in decision.holds]
+        known = sorted(hold.name for hold in holds if hold.name in decision.holds)
         if not known:
             return "the next pass, which takes the released hold out of the bucket"
         return "the release of " + ", ".join(known) + " by two people: archiver hold release"

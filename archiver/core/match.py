@@ -168,7 +168,8 @@ def number(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = _ADDRESS.sub("", plain.strip()).replace("(0)", "")
     kept = "".join(_digit(char) for char in plain if char.isalnum() or char in "*?")
-    return kept[2:] if kept.startswith("00") and len(kept) >= _INTERNATIONAL else kept
+    abroad = kept.startswith("00") and (len(kept) >= _INTERNATIONAL or "*" in kept)
+    return kept[2:] if abroad else kept
 
 
 def _digit(char: str) -> str:
@@ -286,5 +287,12 @@ def _numbers(patterns: tuple[str, ...]) -> Callable[[str], object]:
 
 @lru_cache(maxsize=256)
 def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    wild = (re.escape(re.sub(r"\*+", "*", one)).replace(r"\*", ".*").replace(r"\?", ".") for one in patterns)
-    return re.compile("|".join(wild), re.DOTALL)
+    return re.compile("|".join(map(_wild, patterns)), re.DOTALL)
+
+
+def _wild(pattern: str) -> str:
+    """Write a pattern as an expression that never goes back over what a * has taken: names come from callers."""
+    first, *others = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", pattern).split("*"))
+    if not others:
+        return first
+    return first + "".join(f"(?>.*?{part})" for part in others[:-1]) + f".*{others[-1]}"

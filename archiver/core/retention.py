@@ -160,7 +160,10 @@ def counted_from(candidate: Candidate) -> datetime:
 def _whole_second(moment: datetime) -> datetime:
     """Round up: a bucket keeps no fractions, and a lock that ends before its floor would never be enough."""
     whole = moment.replace(microsecond=0)
-    return whole if whole == moment else whole + timedelta(seconds=1)
+    try:
+        return whole if whole == moment else whole + timedelta(seconds=1)
+    except OverflowError:
+        return whole
 
 
 def _keep(
@@ -278,12 +281,13 @@ def _cooled(asked: Asked, decision: Decision, terms: Terms, ruling: Callable[[As
     """Keep what policies would have kept that were in force until lately."""
     if decision.action is Action.KEEP:
         return decision
-    for earlier in terms.earlier.get(asked.candidate.account, ()):
-        if earlier.until <= (terms.cooling_at or asked.now):
-            continue
-        if earlier.rules is None or _kept_under(asked, earlier.rules, ruling):
-            return _keep(Reason.COOLING_OFF, policy=decision.policy, not_before=earlier.until)
-    return decision
+    moment = terms.cooling_at or asked.now
+    keeping = [
+        earlier.until
+        for earlier in terms.earlier.get(asked.candidate.account, ())
+        if earlier.until > moment and (earlier.rules is None or _kept_under(asked, earlier.rules, ruling))
+    ]
+    return _keep(Reason.COOLING_OFF, policy=decision.policy, not_before=max(keeping)) if keeping else decision
 
 
 def _kept_under(asked: Asked, rules: Rulebook, ruling: Callable[[Asked], Decision]) -> bool:

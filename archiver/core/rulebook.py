@@ -101,7 +101,10 @@ class Rulebook:
         Within one day of the zone all of them lie equally far away, but on days on which its clocks change; so the
         calendar is asked once a day.
         """
-        day = (ended if self.zone is UTC else ended.astimezone(self.zone)).toordinal()
+        try:
+            day = (ended if self.zone is UTC else ended.astimezone(self.zone)).toordinal()
+        except OverflowError:  # at the end of the calendar
+            return Deadlines(*_chosen(regime, lambda wait: add(ended, wait, self.zone), Bound))
         key = (regime.number, day)
         if key not in self._steps:
             self._make_room()
@@ -131,7 +134,7 @@ class Rulebook:
 
     def _same_all_day(self, wait: Duration, day: date) -> timedelta | None:
         """Return how long the wait is, if the zone's clocks change neither on that day nor on the day of its end."""
-        begins = [datetime.combine(day, at, self.zone) for at in (time.min, time.max)]
+        begins = [datetime.combine(day, at, self.zone) for at in (time.min, time.max.replace(fold=1))]
         ends = [add(moment, wait, self.zone).astimezone(self.zone) for moment in begins]
         if any(one.utcoffset() != other.utcoffset() for one, other in (begins, ends)):
             return None

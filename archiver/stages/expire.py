@@ -16,7 +16,7 @@ from archiver.core.retention import decide_archive, decide_erasure
 from archiver.errors import NotFound
 from archiver.stages.absence import not_listed
 from archiver.stages.inspection import inspect_copy
-from archiver.stages.last_check import LastCheck, rule_for
+from archiver.stages.last_check import LastCheck, rule_for, why_not
 from archiver.stages.workers import Feed, run_workers
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class Expire:
         if word.pause is not None:
             check.keep(word.kind, word.sentence)
         elif whole and (self.mode is not Mode.AUTOMATIC or not word.permits or not may_delete):
-            await self._back(entry, word.sentence if may_delete else "more deletions had begun than one run may do")
+            await self._back(entry, why_not(word, may_delete=may_delete))
         elif whole and not (verdict := await inspect_copy(check.store, entry)).good:
             await self._back(entry, verdict.problem or "")  # verify will see to it
         elif not word.permits:

@@ -68,6 +68,13 @@ class LastWord:
         return self._due and since is not None and self.cautious < since
 
 
+def why_not(word: LastWord, *, may_delete: bool) -> str:
+    """Say why a deletion that was interrupted is not gone on with."""
+    if not word.permits:
+        return word.sentence
+    return "it takes a plan to begin it again" if may_delete else "more had begun than one run may delete"
+
+
 def rule_for(item: PlanItem) -> Rule:
     """Return the question that a planned deletion has to pass again."""
     if item.reason is Reason.ERASURE_REQUESTED:

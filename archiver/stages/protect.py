@@ -40,40 +40,43 @@ class Protect:
     concurrency: int
     unsettled: int = field(default=0, init=False)
 
-    async def run(self) -> None:
-        """Look at all copies where the terms are others than the last time; at those on hold once a day."""
+    async def run(self, *, recheck: bool = False) -> None:
+        """Look at all copies where the terms are others than the last time; at those on hold once a day.
+
+        `recheck`: compare everything that is to be held with the bucket now, whatever the record says.
+        """
         account, now = self.context.account, self.context.clock()
         terms = await self.controls.terms(now)
         under, before = digest_of(terms), await self.catalogue.settled(account)
-        if before.under != under:
-            await self.check(terms, now, everything=True)
+        if recheck or before.under != under:
+            await self._check(terms, now, everything=True, recheck=recheck)
         elif before.checked_at is None or not timedelta(0) <= now - before.checked_at < CHECK_EVERY:
-            await self.check(terms, now, everything=False)
+            await self._check(terms, now, everything=False)
         else:
             return
         await self._look_at_begun(terms, now)
         if not self.unsettled and not self.context.stopping():
             await self.catalogue.settle(account, Settled(under, now))
 
-    async def check(self, terms: Terms, now: datetime, *, everything: bool) -> None:
+    async def _check(self, terms: Terms, now: datetime, *, everything: bool, recheck: bool = False) -> None:
         """Settle what is on hold, or was; `everything`: also what the terms newly ask to lock or to hold."""
         await self._each(self.reads.held_entries(self.context.account), terms, now)
         if everything and (terms.holds or terms.rules.policies.wants_locks):
-            await self._each(self._lacking(terms, now), terms, now)
+            await self._each(self._lacking(terms, now, recheck=recheck), terms, now)
 
     async def _look_at_begun(self, terms: Terms, now: datetime) -> None:
         """Leave alone what is being deleted; should it be handed back, it has to be looked at then."""
         async for one in self.candidates.candidates(self.context.account, BEGUN):
             self.unsettled += not settled(one, wanted(one, terms, now))
 
-    async def _lacking(self, terms: Terms, now: datetime) -> AsyncIterator[Entry]:
-        """Walk the recordings that are not yet held as wanted, as far as the record tells."""
+    async def _lacking(self, terms: Terms, now: datetime, *, recheck: bool) -> AsyncIterator[Entry]:
+        """Walk the recordings that are not yet held as wanted, as far as the record tells; or all to be held."""
         account = self.context.account
         async for one in self.candidates.candidates(account, HELD | {State.EXCLUDED}):
             wants = wanted(one, terms, now)
             if one.state is State.EXCLUDED and not wants.holds:
                 continue
-            if not settled(one, wants):
+            if not settled(one, wants) or (recheck and not wants.nothing and not one.on_hold):
                 entry = await self.reads.entry(account, one.recording_id)
                 if entry is not None:
                     yield entry

@@ -15,7 +15,7 @@ from archiver.core.retention import decide
 from archiver.errors import Conflict, NotFound, SkipItem, Withheld
 from archiver.stages import clock
 from archiver.stages.absence import not_listed
-from archiver.stages.last_check import LastCheck, Rule, rule_for
+from archiver.stages.last_check import LastCheck, Rule, rule_for, why_not
 from archiver.stages.workers import Feed, run_workers
 
 log = structlog.get_logger()
@@ -73,8 +73,7 @@ class Purge:
         if word.pause is not None:
             check.keep(word.kind, word.sentence)
         elif self.mode is not Mode.AUTOMATIC or not word.permits or not may_delete:
-            reason = word.sentence if may_delete else "more deletions had begun than one run may do"
-            await self._back(entry, f"not deleted after all: {reason}")
+            await self._back(entry, f"not deleted after all: {why_not(word, may_delete=may_delete)}")
         elif await check.copy_is_good(entry):
             if await check.held_in_bucket(entry):
                 await self._back(entry, "not deleted after all: the bucket does not hold it as the terms ask")
