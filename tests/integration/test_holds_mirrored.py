@@ -108,6 +108,7 @@ async def test_only_two_people_release_and_only_the_last_case_frees(locked_world
     assert sorted(here.simulator.requests.deletes) == [1, 2]
     told = "select reason from history where recording_id = '1' and reason like '%legal hold%' order by id"
     assert [str(reason).partition("; ")[2] or reason for (reason,) in await here.query(told)] == [
+        "to be put on legal hold in the bucket: all, one",
         "on legal hold: all, one",
         "no longer on legal hold",
     ]

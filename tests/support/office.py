@@ -49,9 +49,11 @@ async def hold(
 async def release(here: World, name: str, by: str, reason: str | None = "settled", *, withdraw: bool = False) -> None:
     """Ask for the release of a case, or confirm it, or take back what was asked. Raises what the command raises."""
     async with controls_of(here) as controls:
-        [case] = holds_in(await controls.log([Kind.HOLD], name))
+        said = await controls.log([Kind.HOLD], name)
+        [case] = holds_in(said)
         event, why = release_step(case, by, reason, withdraw=withdraw)
-        await controls.record(Control(at=here.clock(), kind=Kind.HOLD, subject=name, event=event, by=by, reason=why))
+        one = Control(at=here.clock(), kind=Kind.HOLD, subject=name, event=event, by=by, reason=why)
+        await controls.record(one, after=len(said))
 
 
 async def release_by_two(here: World, name: str = "case-1") -> None:
@@ -124,7 +126,7 @@ async def carry_out_by(here: World, app: App, text: str) -> Pass:
         work = Pass(app=app, run=new_run_id())
         await app.terms.announce(work.run, app.clock())
         here.exit_code = await work.apply(given, history_of(record))
-        if here.exit_code == 0:
+        if here.exit_code == 0 and not any(report.kept["paused"] for report in work.reports.values()):
             await plans.use_up(app.controls, record, work.run, app.clock())
     return work
 
