@@ -279,10 +279,6 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
             show_reports(work)
             if not supported:
                 out.print("The bucket has no object lock: holds are kept by the catalogue alone.")
-            told = (
-                f"[red]{many(drifted, 'object')} had drifted[/], and was set again."
-                if drifted
-                else "Nothing had drifted."
-            )
-            out.print(told)
+            again = f"[red]{many(drifted, 'object')} had drifted[/], and was set again."
+            out.print(again if drifted else "Nothing had drifted.")
     return code or (3 if drifted else 0)
