@@ -18,7 +18,11 @@ from bench.neighbours import KEY_ID, SECRET, make_database, postgres
 CONFIGURATION = """\
 database: {{url: "{database}"}}
 vault:
-  {{bucket: bench, region: ap-south-1, endpoint_url: "http://127.0.0.1:9", access_key_id: {key}, secret_access_key: {secret}}}
+  bucket: bench
+  region: ap-south-1
+  endpoint_url: "http://127.0.0.1:9"
+  access_key_id: {key}
+  secret_access_key: {secret}
 accounts:
   - {{name: bench, base_url: "http://127.0.0.1:9/", auth: {{token: none}}, start_from: 2018-01-01T00:00:00Z}}
 policies: policies.yaml
@@ -51,7 +55,7 @@ select 'bench', 'old-' || number, (case when purged then 'purged' else 'verified
     case when purged then began + interval '5 years' end, now()
 from (select number, began, began < now() - interval '4 years 11 months' as purged
     from generate_series(1, %(rows)s ::int) as number,
-        lateral (select now() - interval '1 day' - (%(years)s * interval '1 year') * number / %(rows)s ::int as began) as at
+        lateral (select now() - interval '1 day' - number * (%(years)s * interval '1 year') / %(rows)s ::int as began) as a
 ) as spread
 """
 YEARS = 8
