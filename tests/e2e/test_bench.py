@@ -35,3 +35,11 @@ def test_a_pass_with_nothing_new_costs_two_requests_on_either_catalogue() -> Non
     assert "a catalogue of 2,000 rows is there" in told
     assert "a catalogue of 20,000 rows is there" in told
     assert "| requests | 2.000 | 2.000 | 1.00 |" in told
+
+
+def test_a_plan_looks_at_every_row_beside_a_bare_scan() -> None:
+    """That every row is decided on is required by the bench itself."""
+    told = bench("plan", "--small", "500", "--large", "6000", "--rounds", "1")
+    assert "500 recordings, 8 policies" in told
+    assert "6,000 recordings, 8 policies" in told
+    assert told.count("| CPU seconds |") == 2
