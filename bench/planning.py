@@ -55,7 +55,7 @@ select 'bench', 'old-' || number, (case when purged then 'purged' else 'verified
     case when purged then began + interval '5 years' end, now()
 from (select number, began, began < now() - interval '4 years 11 months' as purged
     from generate_series(1, %(rows)s ::int) as number,
-        lateral (select now() - interval '1 day' - number * %(years)s * interval '1 year' / %(rows)s ::int as began) as a
+        lateral (select now() - interval '1 day' - number * %(years)s * interval '1 year' / %(rows)s as began) as a
 ) as spread
 """
 YEARS = 8
