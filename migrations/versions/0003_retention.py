@@ -84,7 +84,7 @@ def upgrade() -> None:
 
 
 def _grow_recordings() -> None:
-    columns = (
+    columns: tuple[sa.Column[object], ...] = (
         sa.Column("lock_mode", sa.Text(), nullable=True, comment="of the copy, as last set or seen in the bucket"),
         sa.Column("lock_until", MOMENT, nullable=True),
         sa.Column(
