@@ -3,145 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from archiver.core.model import State
+from archiver.core.naming import sidecar_key
+from tests.support import crash_retention as kept
 from tests.support import crash_scenarios as made
+from tests.support import office
+from tests.support.crash_cases import CASES, INSIDE, LENIENT, Case
 from tests.support.crash_lab import Lab, Scenario
-from tests.support.crash_wire import ANY, Moment, Point
+from tests.support.crash_wire import ANY, WITHIN, Moment, Point
 from tests.support.stores import StoreServer
 
+AUDIO = made.key_of(made.old(1))
+SIDECAR = sidecar_key(AUDIO)
 PAGE = Path(__file__).parents[2] / "docs" / "write-order.md"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A pass of the scenario that dies at `point`, maybe after an earlier one that died at `first`."""
-
-    scenario: Scenario
-    point: Point
-    first: tuple[Point, ...] = ()
-
-    def __str__(self) -> str:
-        """For the names of tests."""
-        return f"{self.scenario.name}: " + ", then ".join(map(str, [*self.first, self.point]))
-
-
-def after(
-    scenario: Scenario, stage: str, calls: str, *, first: tuple[Point, ...] = (), moment: Moment = "after"
-) -> list[Case]:
-    """Die after each of some calls of a stage, separated by semicolons; `#2`: after the second of its kind."""
-    parted = [call.strip().partition("#") for call in calls.split(";")]
-    points = [Point(f"{stage} {name.strip()}", moment, int(count or 1)) for name, _, count in parted]
-    return [Case(scenario, point, first) for point in points]
-
-
-def before(scenario: Scenario, stage: str, calls: str) -> list[Case]:
-    """Die before each of some calls."""
-    return after(scenario, stage, calls, moment="before")
-
-
-def died(step: str) -> tuple[Point, ...]:
-    """An earlier pass died after this step."""
-    return (Point(step, "after"),)
-
-
-# Only steps touch the world outside, one at a time: just after one is the same moment as just before the next. So
-# `before` stands only where no step that comes before is among those that are crashed after.
-CASES = [
-    *before(made.MAIN, "discover", "ledger.open_account"),
-    *before(made.MAIN, "discover", "ledger.record_malformed"),
-    *before(made.SHORT, "discover", "ledger.record_gap"),
-    *before(made.GONE, "discover", "ledger.expected; ledger.lost"),
-    *before(made.COUNTED, "discover", "ledger.claims"),
-    *before(made.MAIN, "ledger", "ledger.settle_gaps"),
-    *before(made.MAIN, "transfer", "store.create audio; store.readback_fixity audio; catalogue.hand_back #2"),
-    *before(made.MAIN, "transfer", "catalogue.advance quarantined; catalogue.advance discovered"),
-    *before(made.BIG, "transfer", "store.upload audio"),
-    *before(made.RENAMED, "transfer", "store.read sidecar"),
-    *before(made.FAILING, "transfer", "catalogue.advance failed"),
-    *before(made.SPOILT, "verify", "catalogue.advance quarantined"),
-    *before(made.RECHECKED, "verify", "catalogue.note; catalogue.advance purged"),
-    *before(made.MAIN, "pass", "reads.count_at_source; reads.count_gaps"),
-    *before(made.CHANGED, "purge", "catalogue.advance verified"),
-    *before(made.ROTTEN, "purge", "catalogue.advance quarantined"),
-    *after(made.MAIN, "discover", "ledger.open_account; source.list_page; ledger.record_page"),
-    *after(made.MAIN, "discover", "ledger.record_malformed; ledger.accept_slice; ledger.accept_slice #2"),
-    *after(made.SHORT, "discover", "ledger.record_page #10; ledger.record_gap; ledger.accept_slice #3"),
-    *after(made.GONE, "discover", "ledger.expected; ledger.lost; ledger.mark_absent; ledger.conclude"),
-    *after(made.COUNTED, "discover", "ledger.claims"),
-    *after(made.GONE, "discover", "ledger.due_days"),
-    *after(made.SHRUNKEN, "discover", "ledger.record_gap; ledger.conclude"),
-    *after(made.MAIN, "ledger", "ledger.settle_gaps; ledger.look_through; ledger.stale_days; ledger.write_days"),
-    *after(made.MAIN, "transfer", "catalogue.hand_back; catalogue.requeue_failed; catalogue.requeue_excluded"),
-    *after(made.RETURNING, "transfer", "catalogue.requeue_failed; catalogue.requeue_excluded"),
-    *after(made.ENDANGERED, "transfer", "catalogue.requeue_excluded; reads.count_endangered; catalogue.claim"),
-    *after(made.MAIN, "transfer", "catalogue.claim; catalogue.claim #2; source.download; body.next"),
-    *after(made.MAIN, "transfer", "store.create audio; store.size audio; source.download, leaving"),
-    *after(made.MAIN, "transfer", "store.create sidecar; catalogue.advance stored; catalogue.hand_back #2"),
-    *after(made.MAIN, "transfer", "catalogue.advance excluded; store.readback_fixity audio"),
-    *after(made.MAIN, "transfer", "catalogue.advance quarantined; catalogue.advance discovered"),
-    *after(made.FAILING, "transfer", "catalogue.advance failed"),
-    *after(made.BIG, "transfer", "body.next #100; store.upload audio; upload.write; upload.write #2; upload.write #3"),
-    *after(made.BIG, "transfer", "upload.complete; store.size audio; store.upload audio, leaving"),
-    *after(made.ODD, "transfer", "upload.write #2; store.upload audio, leaving; upload.complete"),
-    *after(made.RENAMED, "transfer", "store.readback_fixity audio; store.read sidecar; store.replace sidecar"),
-    *after(made.BIG, "transfer", "store.readback_fixity audio", first=died("transfer upload.complete")),
-    *after(made.MAIN, "verify", "reads.entries; store.stored_fixity audio; store.read sidecar"),
-    *after(made.MAIN, "verify", "catalogue.advance verified; catalogue.advance verified #4"),
-    *after(made.SPOILT, "verify", "catalogue.advance quarantined"),
-    *after(made.RECHECKED, "verify", "catalogue.note; catalogue.advance purged"),
-    *after(made.MAIN, "pass", "reads.entries; reads.count_at_source; reads.at_source; reads.count_gaps"),
-    *after(made.MAIN, "purge", "reads.entries; reads.entry; store.stored_fixity audio; store.read sidecar"),
-    *after(made.MAIN, "purge", "source.get; catalogue.advance purging; source.delete; catalogue.advance purged"),
-    *after(made.MAIN, "purge", "source.delete #2"),
-    *after(made.MAIN, "purge", "reads.entries; source.get", first=died("purge catalogue.advance purging")),
-    *after(made.MAIN, "purge", "store.read sidecar; source.delete", first=died("purge catalogue.advance purging")),
-    *after(made.MAIN, "purge", "source.get; source.list_page", first=died("purge source.delete")),
-    *after(made.MAIN, "purge", "catalogue.advance purged", first=died("purge source.delete")),
-    *after(made.CHANGED, "purge", "catalogue.advance verified"),
-    *after(made.ROTTEN, "purge", "catalogue.advance quarantined"),
-]
-#: Between the requests of one call of the store: the probe of the bucket, and a multipart upload.
-INSIDE = [
-    *after(made.MAIN, "s3", "PutObject; PutObject #2; GetBucketVersioning; DeleteObject"),
-    *after(made.BIG, "s3", "ListMultipartUploads; CreateMultipartUpload; UploadPart #2; CompleteMultipartUpload"),
-    *after(made.ODD, "s3", "AbortMultipartUpload"),
-]
-#: The same on a store that ignores conditional creates.
-LENIENT = [
-    *after(made.MAIN, "transfer", "store.create audio; store.create sidecar; catalogue.hand_back #2"),
-    *after(made.BIG, "transfer", "upload.write #2; upload.complete"),
-    *after(made.BIG, "s3", "CreateMultipartUpload"),
-    *after(made.RENAMED, "transfer", "store.replace sidecar"),
-]
 
 
 @pytest.mark.parametrize("case", [*CASES, *INSIDE], ids=str)
 async def test_a_killed_pass_is_taken_up_again(lab: Lab, moto_store: StoreServer, case: Case) -> None:
     """After the crash and one more pass nothing tells that there was a crash."""
-    await lab.survives(case.scenario, moto_store, *case.first, case.point)
+    await lab.survives(case.scenario, moto_store, *case.first, *case.points)
 
 
 @pytest.mark.parametrize("case", LENIENT, ids=str)
 async def test_a_lenient_store_makes_no_difference(lab: Lab, juicefs_store: StoreServer, case: Case) -> None:
     """Where the store would overwrite, the archiver still does not."""
-    await lab.survives(case.scenario, juicefs_store, *case.first, case.point)
+    await lab.survives(case.scenario, juicefs_store, *case.first, *case.points)
 
 
-@pytest.mark.parametrize("seed", range(8))
-async def test_two_crashes_in_a_row(lab: Lab, moto_store: StoreServer, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("scenario", "least"), [(made.MIXED, 60), (kept.MOVING, 30)], ids=["mixed", "moving"])
+async def test_two_crashes_in_a_row(
+    lab: Lab, moto_store: StoreServer, scenario: Scenario, least: int, seed: int
+) -> None:
     """Wherever they strike, with several recordings on their way at once."""
     random = Random(seed)
-    calls = len((await lab.twin(made.MIXED, moto_store)).steps) // 2
+    calls = len((await lab.twin(scenario, moto_store)).steps) // 2
     first = random.randrange(1, calls)
-    second = random.randrange(1, 60)  # a pass that has little left to do makes fewer calls
+    second = random.randrange(1, least)  # a pass that has little left to do makes fewer calls
     moment: Moment = random.choice(["before", "after"])
-    await lab.survives(made.MIXED, moto_store, Point(ANY, moment, first), Point(ANY, moment, second))
+    await lab.survives(scenario, moto_store, Point(ANY, moment, first), Point(ANY, moment, second))
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "left"),
+    [("catalogue.advance expiring", State.PURGED, {AUDIO, SIDECAR}), ("locks.remove audio", State.EXPIRING, {SIDECAR})],
+    ids=["whole", "half"],
+)
+async def test_a_case_that_is_opened_in_between_keeps_what_is_left(
+    lab: Lab, moto_store: StoreServer, step: str, state: State, left: set[str]
+) -> None:
+    """Whole: the mark is taken back. Half deleted: the rest stays. When two people release the case, it goes."""
+    twin = await lab.twin(kept.EXPIRING, moto_store)
+    async with lab.world(kept.EXPIRING, moto_store) as experiment:
+        await experiment.crash(Point(f"expire {step}", "after"))
+        await office.hold(experiment.world, ids=["1"])
+        await experiment.settle()
+        assert (await experiment.world.entries())["1"].state is state
+        assert set(await experiment.world.objects()) & {AUDIO, SIDECAR} == left
+
+        await office.release_by_two(experiment.world)
+        await experiment.settle()
+        end = await experiment.end_state()
+    assert end.record["recordings"] == twin.end.record["recordings"]
+    assert (end.objects, end.versions) == (twin.end.objects, twin.end.versions)
+
+
+async def test_a_pause_stops_what_was_begun(lab: Lab, moto_store: StoreServer) -> None:
+    """On both sides: what is marked stays marked, and goes when the pause has ended."""
+    for scenario, step in ((made.FEW, "purge catalogue.advance purging"), (kept.EXPIRING, "expire locks.remove audio")):
+        twin = await lab.twin(scenario, moto_store)
+        async with lab.world(scenario, moto_store) as experiment:
+            await experiment.crash(Point(step, "after"))
+            await office.pause(experiment.world)
+            before = await experiment.end_state()
+            await experiment.settle()
+            after = await experiment.end_state()
+            assert (after.record["recordings"], after.versions) == (before.record["recordings"], before.versions)
+            assert (after.objects, after.deleted) == (before.objects, before.deleted)
+
+            await office.resume(experiment.world)
+            await experiment.settle()
+            end = await experiment.end_state()
+        assert end.record["recordings"] == twin.end.record["recordings"]
+        assert (end.objects, end.versions, end.deleted) == (twin.end.objects, twin.end.versions, twin.end.deleted)
 
 
 async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab, moto_store: StoreServer) -> None:
@@ -163,19 +112,21 @@ async def test_every_step_is_crashed_at_before_and_after(lab: Lab, moto_store: S
     covered: set[tuple[str, str]] = set()
     for case in CASES:
         steps = (await lab.twin(case.scenario, moto_store, *case.first)).steps
-        taken |= {step for _, step in steps if not step.startswith("s3 ")}
-        covered |= moments(steps, case.point)
+        taken |= {step for _, step in steps if not step.startswith(WITHIN)}
+        covered |= {moment for point in case.points for moment in moments(steps, point)}
 
     assert taken == documented()
-    assert {(moment, step) for moment in ("before", "after") for step in taken} - covered == set()
+    assert sorted({(moment, step) for moment in ("before", "after") for step in taken} - covered) == []
 
 
 def moments(steps: Iterable[tuple[str, str]], point: Point) -> set[tuple[str, str]]:
     """What a crash at the point is just before and just after."""
-    outer = [one for one in steps if not one[1].startswith("s3 ")]
-    place = [index for index, one in enumerate(outer) if one == (point.moment, point.step)][point.count - 1]
-    beside = place + 1 if point.moment == "after" else place - 1
-    return {outer[place], *outer[beside : beside + 1]}
+    outer = [one for one in steps if not one[1].startswith(WITHIN)]
+    place = [index for index, one in enumerate(outer) if one == (point.moment, point.step)]
+    assert len(place) >= point.count, f"no pass comes to the point {point}"
+    chosen = place[point.count - 1]
+    beside = chosen + 1 if point.moment == "after" else chosen - 1
+    return {outer[chosen], *outer[beside : beside + 1]}
 
 
 def documented() -> set[str]:

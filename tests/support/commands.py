@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self, cast
 
 import archiver.cli
+from tests.support.warm import warm
 
 LONGEST = 90  # seconds that a command or a wait may take before the test fails
 ROOT = Path(__file__).parent.parent.parent
@@ -215,8 +216,9 @@ def carry_out(order: Order) -> None:
     for number, path in ((1, order.out), (2, order.err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    trusted = {"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
     os.environ.clear()
-    os.environ.update(environment(order.env))
+    os.environ.update(trusted | environment(order.env))
     if order.room is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write fails, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (order.room, order.room))
@@ -244,9 +246,8 @@ def fork(order: Order) -> int:
 
 def main() -> None:
     """Carry out the orders that come on standard input."""
-    import psycopg  # noqa: F401 - warms the fork: the engine imports it late
-
     assert archiver.cli
+    warm()
     gc.freeze()
     for line in sys.stdin:
         print(fork(Order(**json.loads(line))), flush=True)  # noqa: T201 - the answer

@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import itertools
+import os
+import pickle
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.core import naming
-from archiver.core.lifecycle import MOVES
-from archiver.core.model import State
+from archiver.adapters import database
 from archiver.simulator import Account
+from tests.support import crash_state
 from tests.support.crash_main import Order
+from tests.support.crash_state import EndState, Record
 from tests.support.crash_wire import ANY, Point
 from tests.support.postgres import admin, url_of
 from tests.support.simulator import NOON, Clock, StartSimulator
 from tests.support.stores import StoreServer
-from tests.support.world import LONG_AGO, World, world_maker
+from tests.support.world import World, world_maker
 
 KILLED = -9
 _numbers = itertools.count(1)
 Event = Callable[["Experiment"], Awaitable[None]]
-
-
 MakeDatabase = Callable[[], AbstractContextManager[str]]
-Record = Mapping[str, list[Mapping[str, object]]]
-
-# attempts count crashes, and where one was the last the problem says so; the rest of a row may not differ
-RECORD = """select json_build_object(
-    'recordings', coalesce((select json_agg(
-        to_jsonb(r) - 'attempts' - 'next_attempt_at' - case state when 'failed' then 'problem' else '' end
-        order by recording_id) from recordings r), '[]'),
-    'gaps', coalesce((select json_agg(
-        to_jsonb(g) - 'id' - 'seen_run' - case kind when 'failed' then 'reason' else '' end
-        order by kind, fingerprint) from gaps g), '[]'),
-    'accounts', coalesce((select json_agg(to_jsonb(a) - 'ledger_position' order by account) from accounts a), '[]'),
-    'days', coalesce((select json_agg(d order by day) from (
-        select day, said, doubt, proved_at is not null as proved, stale from days) d), '[]'),
-    'ledger', coalesce((select json_agg(l order by day) from (
-        select distinct on (day) day, state, counts, missing from ledger order by day, id desc) l), '[]'),
-    'history', coalesce((select json_agg(h order by id) from history h), '[]'))"""
 
 
 class Forge:
@@ -82,20 +67,8 @@ class Scenario:
     sync: Mapping[str, object] = field(default_factory=dict)
     before: tuple[Event, ...] = ()
     command: str = "sync"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndState:
-    """Everything that must be the same whether there was a crash or not."""
-
-    recordings: list[Mapping[str, object]]
-    gaps: list[Mapping[str, object]]
-    accounts: list[Mapping[str, object]]
-    days: list[Mapping[str, object]]
-    ledger: list[Mapping[str, object]]
-    objects: Mapping[str, str]  # SHA-256 by key
-    deleted: list[int]  # ids that were deleted at the source, as often as a DELETE came
-    uploads: list[str]  # keys of multipart uploads that are neither complete nor aborted
+    locks: bool = False  # the bucket has object lock, and so versions
+    lock_first: bool = False  # the policies ask for a lock on everything, from the beginning
 
 
 @dataclass(frozen=True)
@@ -106,9 +79,6 @@ class Twin:
     steps: tuple[tuple[str, str], ...]
 
 
-TWINS: dict[tuple[object, ...], Twin] = {}
-
-
 @dataclass(kw_only=True)
 class Experiment:
     """One world in which passes run, each in a process of its own."""
@@ -116,6 +86,7 @@ class Experiment:
     scenario: Scenario
     world: World
     forge: Forge
+    engine: AsyncEngine  # of one connection, to look into the database
     steps: tuple[tuple[str, str], ...] = ()  # (moment, step) of the last pass
     log: str = ""  # of the last pass
 
@@ -149,62 +120,36 @@ class Experiment:
         code = await self.run(command=command)
         assert code in {0, 3}, f"exit code {code}\n{self.log}"
 
+    async def query(self, statement: str) -> Sequence[tuple[object, ...]]:
+        """Ask the database."""
+        async with self.engine.connect() as opened:
+            return [tuple(row) for row in await opened.execute(text(statement))]
+
     async def _sessions_closed(self) -> None:
         """Wait until the database has noticed that the process is gone: until then it holds its locks."""
         others = "datname = current_database() and pid <> pg_backend_pid() and application_name = 'archiver'"
-        while await self.world.query(f"select 1 from pg_stat_activity where {others}"):
+        while await self.query(f"select 1 from pg_stat_activity where {others}"):
             pass
 
     async def check_order(self) -> None:
-        """Check what always holds: bytes before sidecar before row, row before DELETE, rows before watermark."""
-        record = await self._record()
-        keys = set(await asyncio.to_thread(self._keys))
-        deleted = {str(identity) for identity in self.world.simulator.requests.deletes}
-        for row in record["recordings"]:
-            state = State(str(row["state"]))
-            if row["key"] is not None and state is not State.QUARANTINED:
-                assert {row["key"], naming.sidecar_key(str(row["key"]))} <= keys, f"{row['recording_id']} is {state}"
-            if row["recording_id"] in deleted:
-                assert state is State.PURGING or row["purged_at"] is not None
-        assert {key.replace(".json", ".mp3") for key in keys if key.endswith(".json")} <= keys
-        check_history(record)
-        self._check_watermark(record)
-
-    def _check_watermark(self, record: Record) -> None:
-        known = {str(row["recording_id"]) for row in record["recordings"]}
-        known |= {str(item["id"]) for gap in record["gaps"] if (item := item_of(gap)) is not None}
-        for account in record["accounts"]:
-            passed = datetime.fromisoformat(str(account["watermark"] or LONG_AGO))
-            behind = [one for one in self.scenario.account.recordings if one.start < passed]
-            assert {str(one.overlay.get("id", one.id)) for one in behind} <= known
+        """Check what always holds: the order of writing, whatever was written last."""
+        record, scenario, deleted = await self._record(), self.scenario, self.world.simulator.requests.deletes
+        client, bucket = self.world.store.client, self.world.bucket
+        crash_state.check_objects(record, await asyncio.to_thread(crash_state.keys_in, client, bucket))
+        crash_state.check_deletes(record, deleted, locked=scenario.lock_first)
+        if scenario.locks:
+            versions = await asyncio.to_thread(crash_state.versions_in, client, bucket)
+            crash_state.check_held(record, versions, locked=scenario.lock_first)
+        crash_state.check_history(record)
+        crash_state.check_watermark(record, scenario.account.recordings)
 
     async def end_state(self) -> EndState:
         """Look at everything from outside."""
-        record = await self._record()
-        check_history(record)
-        bodies = await self.world.objects()
-        return EndState(
-            recordings=record["recordings"],
-            gaps=record["gaps"],
-            accounts=record["accounts"],
-            days=record["days"],
-            ledger=record["ledger"],
-            objects={key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()},
-            deleted=sorted(self.world.simulator.requests.deletes),
-            uploads=await asyncio.to_thread(self._uploads),
-        )
+        return await crash_state.end_state(self.world, await self._record(), versioned=self.scenario.locks)
 
     async def _record(self) -> Record:
-        ((record,),) = await self.world.query(RECORD)
+        ((record,),) = await self.query(crash_state.RECORD)
         return cast("Record", record)
-
-    def _keys(self) -> list[str]:
-        found = self.world.store.client.list_objects_v2(Bucket=self.world.bucket)
-        return [item["Key"] for item in found.get("Contents", [])]
-
-    def _uploads(self) -> list[str]:
-        found = self.world.store.client.list_multipart_uploads(Bucket=self.world.bucket)
-        return [upload["Key"] for upload in found.get("Uploads", [])]
 
 
 def written(journal: Path) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -213,56 +158,62 @@ def written(journal: Path) -> tuple[tuple[tuple[str, str], ...], str]:
     return tuple((moment, step) for moment, _, step in lines), Path(f"{journal}.log").read_text()
 
 
-def item_of(gap: Mapping[str, object]) -> Mapping[str, object] | None:
-    """The unreadable item that a gap is about, if it is about one."""
-    raw = gap["raw"]
-    return raw["item"] if isinstance(raw, dict) else None
+class Twins:
+    """End states of worlds in which nothing crashed: each is computed once, for all workers of a test run."""
 
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the workers' common one."""
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
 
-def check_history(record: Record) -> None:
-    """Check that every recording's history is a walk of the lifecycle, without a hole, up to its present state."""
-    walks: dict[object, list[tuple[str | None, str]]] = {row["recording_id"]: [] for row in record["recordings"]}
-    for row in record["history"]:
-        walks[row["recording_id"]].append((cast("str | None", row["before"]), str(row["after"])))
-    for row in record["recordings"]:
-        walk = walks[row["recording_id"]]
-        assert walk[0] == (None, "discovered")
-        assert walk[-1][1] == row["state"]
-        for (_, then), (before, after) in pairwise(walk):
-            assert before == then, f"hole in the history of {row['recording_id']}: {walk}"
-            assert after == before or State(after) in MOVES[State(before)]
+    async def get(self, name: object, make: Callable[[], Awaitable[Twin]]) -> Twin:
+        """Read a twin; whoever comes first makes it, and the others wait."""
+        path = self._folder / hashlib.sha256(repr(name).encode()).hexdigest()
+        with path.with_suffix(".lock").open("w") as lock:
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            if not path.exists():
+                path.write_bytes(pickle.dumps(await make()))
+        return cast("Twin", pickle.loads(path.read_bytes()))
 
 
 class Lab:
     """Makes worlds, and remembers the end states of those in which nothing crashed."""
 
-    def __init__(self, forge: Forge, make_database: MakeDatabase, start: StartSimulator, clock: Clock) -> None:
+    def __init__(
+        self, forge: Forge, twins: Twins, make_database: MakeDatabase, start: StartSimulator, clock: Clock
+    ) -> None:
         """All parts are the caller's to stop."""
-        self._forge, self._make_database, self._start, self._clock = forge, make_database, start, clock
+        self._forge, self._twins, self._make_database = forge, twins, make_database
+        self._start, self._clock = start, clock
 
     @asynccontextmanager
     async def world(self, scenario: Scenario, store: StoreServer) -> AsyncIterator[Experiment]:
         """Make a fresh world, with what happens in it beforehand."""
         self._clock.now = NOON
         with self._make_database() as url, tempfile.TemporaryDirectory(prefix="archiver-crash-") as folder:
-            make = world_maker(self._start, store, url, Path(folder), self._clock)
+            make = world_maker(self._start, store, url, Path(folder), self._clock, locks=scenario.locks)
             world = await make(scenario.account, sync={"concurrency": 1, "lookback": "0s", **scenario.sync})
             world.policies = dict(scenario.policies)
-            experiment = Experiment(scenario=scenario, world=world, forge=self._forge)
-            for event in scenario.before:
-                await event(experiment)
-            yield experiment
+            engine = database.open_engine(url, pool_size=1)
+            experiment = Experiment(scenario=scenario, world=world, forge=self._forge, engine=engine)
+            try:
+                for event in scenario.before:
+                    await event(experiment)
+                yield experiment
+            finally:
+                await engine.dispose()
 
     async def twin(self, scenario: Scenario, store: StoreServer, *crashes: Point) -> Twin:
-        """What a scenario comes to, and the steps of its last pass. Computed once for each worker."""
-        name = (scenario.name, store.name, *crashes)
-        if name not in TWINS:
+        """What a scenario comes to, and the steps of its last pass."""
+
+        async def make() -> Twin:
             async with self.world(scenario, store) as experiment:
                 for point in crashes:
                     await experiment.crash(point)
                 await experiment.settle()
-                TWINS[name] = Twin(await experiment.end_state(), experiment.steps)
-        return TWINS[name]
+                return Twin(await experiment.end_state(), experiment.steps)
+
+        return await self._twins.get((scenario.name, store.name, *crashes), make)
 
     async def survives(self, scenario: Scenario, store: StoreServer, *points: Point) -> None:
         """Crash at each point in turn, then let one pass through: everything is as if nothing had happened."""
@@ -284,8 +235,15 @@ def forge() -> Iterator[Forge]:
         process.stdin.close()
 
 
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """What was computed already, by any worker."""
+    own = tmp_path_factory.getbasetemp()
+    return Twins((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "crash-twins")
+
+
 @pytest.fixture
-def lab(forge: Forge, postgres: str, template: str, simulator: StartSimulator, clock: Clock) -> Lab:
+def lab(forge: Forge, twins: Twins, postgres: str, template: str, simulator: StartSimulator, clock: Clock) -> Lab:
     """Worlds to crash in."""
 
     @contextmanager
@@ -297,4 +255,4 @@ def lab(forge: Forge, postgres: str, template: str, simulator: StartSimulator, c
         finally:
             admin(postgres, f"drop database {name} with (force)")
 
-    return Lab(forge, make_database, simulator, clock)
+    return Lab(forge, twins, make_database, simulator, clock)

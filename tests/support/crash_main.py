@@ -17,14 +17,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-import psycopg  # noqa: F401 - warms the fork: the engine imports it late
-
-from archiver.app import new_run_id, open_app
+from archiver import plans
+from archiver.app import App, new_run_id, open_app
+from archiver.cli.deleting import history_of
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import State
+from archiver.core.plan_file import parse
 from archiver.passes import Pass
 from archiver.settings import load
 from tests.support.crash_wire import Moment, Point, Tripwire
+from tests.support.warm import warm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,20 @@ async def run(order: Order) -> int:
         done = Pass(app=watched, run=new_run_id())
         if order.command == "sync":
             return await done.sync()
+        if order.command == "apply":
+            return await apply(watched, done, Path(order.config).with_name("plan.json").read_text())
         states = ARCHIVED | {State.QUARANTINED}
         return await done.verify({name: watched.reads.entries(name, states) for name in watched.sources})
+
+
+async def apply(app: App, work: Pass, text: str) -> int:
+    """Carry out an approved plan, as the command does."""
+    plan = parse(text)
+    async with plans.in_use(app.engine, app.controls, plan, text, app.policies, app.clock()) as record:
+        code = await work.apply(plan, history_of(record))
+        if code == 0:
+            await plans.use_up(app.controls, record, work.run, app.clock())
+        return code
 
 
 def carry_out(text: str) -> int:
@@ -80,6 +94,7 @@ def carry_out_forked(text: str) -> int:
 
 def main() -> None:
     """Carry out all orders that come."""
+    warm()
     gc.freeze()
     for line in sys.stdin:
         print(carry_out_forked(line), flush=True)  # noqa: T201 - the answer

@@ -13,10 +13,12 @@ from tests.support.simulator import NOON
 from tests.support.world import LONG_AGO
 
 MIB = 1024 * 1024
+AFTER_A_MONTH = {"delete_after": "30d"}
+SOON = {"mode": "automatic", "max_percent": 100, "cooling_off": "0s"}
 DELETING = {
-    "deletion": {"mode": "automatic", "max_percent": 100},
+    "deletion": SOON,
     "policies": [
-        {"name": "old", "source": {"delete_after": "30d"}},
+        {"name": "old", "source": AFTER_A_MONTH},
         {"name": "private", "match": {"extensions": ["9999"]}, "archive": False},
     ],
 }
@@ -117,6 +119,8 @@ MAIN = Scenario(
     sync={"page_size": 2},
     before=(put_object(TAKEN, b"somebody else's"),),
 )
+#: Two that are deleted at the source, and one that is kept.
+FEW = Scenario(name="few", account=Account(recordings=(old(1), old(2), young(6))), policies=DELETING)
 #: A recording of three parts.
 BIG = Scenario(name="big", account=Account(recordings=(LARGE,)))
 #: Two parts, and downloaded twice, because the size is not as listed: the first upload is aborted.

@@ -12,19 +12,24 @@ from typing import Literal, TypeVar, cast
 
 from structlog.contextvars import get_contextvars
 
+from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.controls import Controls
 from archiver.adapters.ledger import Ledger
 from archiver.adapters.object_store import Bucket
+from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.app import App
 from archiver.core.model import State
 from archiver.stages.ports import AudioStream
+from archiver.terms import LiveTerms
 
 T = TypeVar("T")
 Moment = Literal["before", "after"]
 ANY = "any step"
 KINDS = {".mp3": "audio", ".json": "sidecar"}
+WITHIN = ("s3 ", "sql ")  # such a step is one of several requests of a call that is a step itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,16 @@ class Tripwire:
         return Watched(self, "upload", thing)
 
     def watch(self, app: App) -> App:
-        """Put the wire into every port of an application, and between the S3 requests of one call of the store."""
+        """Put the wire into every port of an application, and inside: between the requests that one call makes."""
         events = app.store._client.meta.events
         events.register("before-call.s3", lambda model, **_: self.reach(f"s3 {model.name}", "before"))
         events.register("after-call.s3", lambda model, **_: self.reach(f"s3 {model.name}", "after"))
+        app.terms._controls = cast("Controls", Watched(self, "controls", app.controls, inside=True))
         return replace(
             app,
+            terms=cast("LiveTerms", Watched(self, "controls", app.terms)),
+            locks=cast("ObjectLocks", Watched(self, "locks", app.locks)),
+            candidates=cast("CandidateReads", Watched(self, "candidates", app.candidates)),
             catalogue=cast("Catalogue", Watched(self, "catalogue", app.catalogue)),
             ledger=cast("Ledger", Watched(self, "ledger", app.ledger)),
             reads=cast("Reads", Watched(self, "reads", app.reads)),
@@ -111,9 +120,9 @@ class Tripwire:
 class Watched:
     """One port, transparent: whatever is called goes to the real one, past the wire."""
 
-    def __init__(self, wire: Tripwire, port: str, inner: object) -> None:
-        """`port` is its name in steps."""
-        self._wire, self._port, self._inner = wire, port, inner
+    def __init__(self, wire: Tripwire, port: str, inner: object, *, inside: bool = False) -> None:
+        """`port` is its name in steps; `inside` another one, whose call is the step."""
+        self._wire, self._port, self._inner, self._inside = wire, port, inner, inside
 
     def __getattr__(self, method: str) -> object:
         """Hand out the real attribute, methods wrapped."""
@@ -123,6 +132,7 @@ class Watched:
 
         def call(*args: object, **kwargs: object) -> object:
             result, step = target(*args, **kwargs), step_of(self._port, method, *args)
+            step = WITHIN[1] + step.partition(" ")[2] if self._inside else step
             if inspect.iscoroutine(result):
                 return self._wire.around(step, result)
             if isinstance(result, AbstractAsyncContextManager):
