@@ -59,7 +59,9 @@ with page as (
         duration_ms = excluded.duration_ms, size_listed = excluded.size_listed, call_id = excluded.call_id,
         direction = excluded.direction, caller_id = excluded.caller_id, dnis = excluded.dnis, cnam = excluded.cnam,
         extensions = excluded.extensions, rule_ids = excluded.rule_ids, file_name = excluded.file_name,
-        raw = excluded.raw, absent_since = null
+        raw = excluded.raw, absent_since = null,
+        -- not into the history: what is forgotten with the recording one day must not stand where nothing is forgotten
+        earlier = recordings.earlier || recordings.raw::text
     where recordings.state in ('discovered', 'failed', 'excluded') and recordings.raw::text <> excluded.raw::text
     returning recording_id, state, xmax = 0 as is_new
 ), noted as (
@@ -72,11 +74,10 @@ with page as (
     ) as there
 )
 , told as (
-    insert into history (at, account, recording_id, before, after, reason, run_id, detail)
+    insert into history (at, account, recording_id, before, after, reason, run_id)
     select :now, :account, recording_id, case when is_new then null else state end, state,
-        case when is_new then 'listed by the source' else 'described anew by the source' end, :run,
-        case when is_new then null else json_build_object('raw', known.raw) end  -- the description until now
-    from listed left join known using (recording_id) returning before is null as is_new
+        case when is_new then 'listed by the source' else 'described anew by the source' end, :run
+    from listed returning before is null as is_new
 )
 select (select count(*) from told where is_new) as new,
     (select count(*) from known where long_purged) as undeleted,

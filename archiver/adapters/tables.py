@@ -70,6 +70,13 @@ recordings = Table(
     Column("file_name", Text),
     # json, not jsonb: it must hold what came, control characters and all
     Column("raw", JSON, nullable=False),
+    Column(
+        "earlier",
+        ARRAY(Text),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="how the source described it before, as JSON, oldest first",
+    ),
     Column("listed_at", moment, nullable=False),
     # the copy
     Column("key", Text),

@@ -22,7 +22,9 @@ from archiver.stages.workers import Feed, run_workers
 log = structlog.get_logger()
 
 #: What a tombstone no longer says: people's numbers and names. Ids, times, key, size and digest stay.
-FORGOTTEN: Mapping[str, object] = {"caller_id": None, "dnis": None, "cnam": None, "file_name": None, "raw": {}}
+FORGOTTEN: Mapping[str, object] = {
+    "caller_id": None, "dnis": None, "cnam": None, "file_name": None, "raw": {}, "earlier": [],
+}  # fmt: skip
 
 
 def came_from(entry: Entry) -> State:

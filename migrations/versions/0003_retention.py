@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0003"
 down_revision = "0002"
@@ -85,6 +86,13 @@ def upgrade() -> None:
 
 def _grow_recordings() -> None:
     columns: tuple[sa.Column[object], ...] = (
+        sa.Column(
+            "earlier",
+            postgresql.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="how the source described it before, as JSON, oldest first",
+        ),
         sa.Column("lock_mode", sa.Text(), nullable=True, comment="of the copy, as last set or seen in the bucket"),
         sa.Column("lock_until", MOMENT, nullable=True),
         sa.Column(
@@ -139,5 +147,5 @@ def downgrade() -> None:
         op.drop_constraint(op.f(f"recordings_{name}"), "recordings")
     for name, rule in BEFORE.items():
         op.create_check_constraint(op.f(f"recordings_{name}"), "recordings", rule)
-    for name in ("lock_mode", "lock_until", "on_hold", "hold_set", "expired_at"):
+    for name in ("earlier", "lock_mode", "lock_until", "on_hold", "hold_set", "expired_at"):
         op.drop_column("recordings", name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from structlog.testing import capture_logs
 
 from archiver.adapters.coverage_reads import CoverageReads
@@ -99,7 +98,6 @@ async def test_the_tombstone_tells_all_but_people(locked_world: MakeWorld) -> No
     assert (detail, "permits it since" in str(reason)) == ({"copy": key_of(FOUR[0]), **copy}, True)
 
 
-@pytest.mark.xfail(strict=True, reason="the history keeps the description that the source gave first")
 async def test_a_description_that_was_replaced_is_forgotten_too(locked_world: MakeWorld) -> None:
     broken = Fault(on=Operation.AUDIO, do=Html(), times=3)
     here = await locked_world(Account(recordings=FOUR[:1], faults=(broken,)))

@@ -56,7 +56,7 @@ UNREADABLE: tuple[Mapping[str, object], ...] = (
 TODAY = (NOON - timedelta(hours=12)).isoformat()
 DESCRIPTIONS_OF_ONE = """
 select raw ->> 'call_id' from recordings where recording_id = '1'
-union all select detail -> 'raw' ->> 'call_id' from history where reason = 'described anew by the source'
+union all select unnest(earlier)::json ->> 'call_id' from recordings where recording_id = '1'
 union all select raw -> 'item' ->> 'call_id' from gaps where kind = 'malformed'
 """
 

@@ -67,7 +67,6 @@ async def test_a_lock_that_is_no_longer_there_bars_the_source_until_it_is_set_ag
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.xfail(strict=True, reason="it asks the bucket only about what the record does not call settled")
 async def test_the_check_of_holds_and_locks_sets_a_lock_again(locked_world: MakeWorld) -> None:
     """`archiver hold check` compares both with the record."""
     here = await locked(locked_world, FIRST)
