@@ -100,7 +100,7 @@ def test_a_request_that_makes_no_sense_is_refused(desk: MakeDesk) -> None:
         assert option in here.refuses(2, *words, option, " ")
     assert "cannot be written" in here.refuses(2, *words, "--out", str(here.folder / "no" / "plan.json"))
     assert here.run("plans", "--json").answers == []
-    assert "deletion.mode is disabled" in here.does(*words)
+    assert "apply will refuse this plan" in here.does(*words)
     here.does("approve", str(path), "--by", VIKRAM)
     assert "deletion at the source is disabled" in here.refuses(4, "apply", str(path))
     assert set(here.states().values()) == {"verified"}

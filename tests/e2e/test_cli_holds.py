@@ -151,7 +151,6 @@ def test_the_bucket_is_told_and_watched(desk: MakeDesk) -> None:
     assert client.get_object_legal_hold(Bucket=bucket, Key=key)["LegalHold"]["Status"] == "ON"
 
 
-@pytest.mark.xfail(reason="what `hold check` and `verify --all` set is not known to be unsettled", strict=True)
 def test_a_release_reaches_the_bucket_with_the_next_pass(desk: MakeDesk) -> None:
     """Also where `hold check` alone has set the hold, and no pass came in between."""
     here = desk(Account(recordings=CALLS), locks=True)

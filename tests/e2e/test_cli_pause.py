@@ -34,7 +34,7 @@ def test_a_pause_stops_all_deletion_and_nothing_else(desk: MakeDesk) -> None:
     assert here.simulator.requests.deletes == []
 
     assert "a second reason" in here.does("pause", "--reason", "a second reason", "--by", "Meera")
-    assert "No longer" in here.does("resume", "--by", "Meera", "--reason", "the auditor has left")
+    assert "no longer paused" in here.does("resume", "--by", "Meera", "--reason", "the auditor has left")
     assert here.run("status", "--json").answer["deletion_paused"] is None
     assert "3 deleted at the source" in here.does("apply", path)
 
