@@ -74,6 +74,16 @@ async def test_all_versions_of_audio_and_sidecar_go_after_the_source(locked_worl
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3, 4]
 
 
+async def test_every_kind_of_store_lets_go(any_world: MakeWorld) -> None:
+    """Without versions, or without even a way to ask for them."""
+    here = await purged(any_world, *FOUR[:2])
+    await here.put(f"{key_of(FOUR[0])}.bak", b"somebody else's")
+    await here.sync()
+    assert set((await here.states()).values()) == {State.EXPIRED}
+    assert set(await here.objects()) == {f"{key_of(FOUR[0])}.bak"}
+    assert here.exit_code == 0
+
+
 async def test_the_tombstone_tells_all_but_people(locked_world: MakeWorld) -> None:
     here = await purged(locked_world, *FOUR)
     [before] = await here.query("select to_jsonb(r) from recordings r where recording_id = '1'")
