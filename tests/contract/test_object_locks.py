@@ -81,15 +81,16 @@ async def test_an_object_is_free_until_it_is_locked_or_held(locked: Vault) -> No
     assert await locked.locks.protections(KEY) == [Protection()]
 
 
-@pytest.mark.parametrize("mode", LockMode)
-async def test_a_lock_is_set_to_the_second_and_extended(locked: Vault, mode: LockMode) -> None:
-    await locked.put()
-    for until in (UNTIL, UNTIL + timedelta(days=366, seconds=1)):
-        await locked.locks.lock(KEY, Lock(mode, until))
-        assert await locked.locks.protection(KEY) == Protection(lock=Lock(mode, until))
-    with pytest.raises(AccessDenied):
-        await locked.locks.remove(KEY)
-    assert locked.versions() == {KEY: 1}
+async def test_a_lock_is_set_to_the_second_and_extended(locked: Vault) -> None:
+    for mode in LockMode:
+        key = f"{mode}.mp3"
+        await locked.put(key)
+        for until in (UNTIL, UNTIL + timedelta(days=366, seconds=1)):
+            await locked.locks.lock(key, Lock(mode, until))
+            assert await locked.locks.protection(key) == Protection(lock=Lock(mode, until))
+        with pytest.raises(AccessDenied):
+            await locked.locks.remove(key)
+    assert locked.versions() == {"governance.mp3": 1, "compliance.mp3": 1}
 
 
 async def test_governance_becomes_compliance(locked: Vault) -> None:
@@ -157,19 +158,19 @@ async def test_removal_and_the_look_at_locks_go_beyond_one_page_of_versions(lock
     assert locked.versions() == {f"{KEY}.bak": 1}
 
 
-@pytest.mark.parametrize("held", ["governance", "compliance", "legal hold"])
-async def test_what_is_locked_stays_and_says_so(locked: Vault, held: str) -> None:
-    await locked.put()
-    if held == "legal hold":
-        await locked.locks.hold(KEY, on=True)
-    else:
-        await locked.locks.lock(KEY, Lock(LockMode(held), UNTIL))
-    before = await locked.locks.protection(KEY)
-    with pytest.raises(AccessDenied, match=KEY) as refused:
-        await locked.locks.remove(KEY)
-    assert "s3:DeleteObjectVersion" in refused.value.hint
-    assert await locked.locks.protection(KEY) == before
-    assert await locked.bucket.read(KEY, limit=9) == b"one"
+async def test_what_is_locked_stays_and_says_so(locked: Vault) -> None:
+    for held in ("governance", "compliance", "legal hold"):
+        await locked.put(held)
+        if held == "legal hold":
+            await locked.locks.hold(held, on=True)
+        else:
+            await locked.locks.lock(held, Lock(LockMode(held), UNTIL))
+        before = await locked.locks.protection(held)
+        with pytest.raises(AccessDenied, match=held) as refused:
+            await locked.locks.remove(held)
+        assert "s3:DeleteObjectVersion" in refused.value.hint
+        assert await locked.locks.protection(held) == before
+        assert await locked.bucket.read(held, limit=9) == b"one"
 
 
 async def test_a_lock_that_is_over_holds_nothing(locked: Vault) -> None:

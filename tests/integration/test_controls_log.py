@@ -166,10 +166,10 @@ async def test_a_decision_waits_for_a_mark_that_is_being_made_and_sees_it(
     assert (await found(engine, "1")).state is State.PURGING
 
 
-@pytest.mark.parametrize("protection", [Protection(), Protection(on_hold=True), Protection(None, True, True)])
-async def test_what_holds_a_copy_comes_back_as_it_was_written(
-    engine: AsyncEngine, catalogue: Catalogue, protection: Protection
-) -> None:
+async def test_what_holds_a_copy_comes_back_as_it_was_written(engine: AsyncEngine, catalogue: Catalogue) -> None:
+    """Whose the hold in the bucket is, is kept until the hold is over."""
+    ours, known = Protection(on_hold=True, hold_set=True), Protection(on_hold=True)
     entry = await planted(engine, "1", State.VERIFIED)
-    await catalogue.note(entry, mark(), protection=protection)
-    assert (await found(engine, "1")).protection == protection
+    for written, expected in ((known, known), (ours, ours), (known, ours), (Protection(), Protection())):
+        await catalogue.note(entry, mark(), protection=written)
+        assert (await found(engine, "1")).protection == expected

@@ -128,7 +128,7 @@ async def test_a_removal_that_the_bucket_refuses_is_finished_by_the_next_pass(lo
 
 
 async def test_a_right_that_is_missing_stops_the_stage_and_says_which(locked_world: MakeWorld) -> None:
-    here = await locked_world(Account(recordings=THREE))
+    here = await locked_world(Account(recordings=THREE[:1]))
     here.policies = DUE
     await here.sync()
     async with here.app() as app:
@@ -139,7 +139,7 @@ async def test_a_right_that_is_missing_stops_the_stage_and_says_which(locked_wor
     [stopped] = [event for event in logs if event["event"] == "stage_stopped"]
     assert "s3:DeleteObjectVersion" in str(stopped["hint"])
     assert State.EXPIRED not in (await here.states()).values()
-    assert len(await versions(here)) == 6
+    assert len(await versions(here)) == 2
     await here.sync()
     assert set((await here.states()).values()) == {State.EXPIRED}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from datetime import timedelta
 
-import pytest
 from structlog.testing import capture_logs
 
 from archiver.core.model import Lock, LockMode, Protection, State
@@ -107,39 +106,42 @@ async def test_a_clock_that_was_set_back_looks_at_holds_again(locked_world: Make
     assert (await here.sync()).reports["acme"].drifted == 1
 
 
-@pytest.mark.parametrize("key", BOTH, ids=["audio", "sidecar"])
-async def test_a_legal_hold_of_somebody_else_bars_both_deletions_and_stays(locked_world: MakeWorld, key: str) -> None:
-    """First at the source; then, where the source has lost the recording by itself, in the archive."""
-    here = await locked_world(Account(recordings=(FIRST, SECOND)))
+async def test_a_legal_hold_of_somebody_else_bars_both_deletions_and_stays(locked_world: MakeWorld) -> None:
+    """First at the source; then, where the source has lost the recordings by itself, in the archive."""
+    three = calls(3, days=40)
+    theirs = (key_of(three[0]), sidecar_of(three[1]))
+    here = await locked_world(Account(recordings=three))
     await here.sync()
-    await locksmith.hold(here, key, on=True)
+    for key in theirs:
+        await locksmith.hold(here, key, on=True)
     here.policies = keeping(delete_after="35d")
     done = await here.sync()
-    assert (here.simulator.requests.deletes, done.reports["acme"].kept) == ([2], {"on_hold": 1})
-    here.simulator.remove(1)
-    await here.change("update recordings set state = 'purged', purged_at = verified_at where recording_id = '1'")
+    assert (here.simulator.requests.deletes, done.reports["acme"].kept) == ([3], {"on_hold": 2})
+    for number in (1, 2):
+        here.simulator.remove(number)
+    await here.change("update recordings set state = 'purged', purged_at = verified_at where state = 'verified'")
     done = await here.sync()
-    assert done.reports["acme"].kept == {"on_hold": 1}
-    assert await here.states() == {"1": State.PURGED, "2": State.EXPIRED}
+    assert done.reports["acme"].kept == {"on_hold": 2}
+    assert await here.states() == dict.fromkeys("12", State.PURGED) | {"3": State.EXPIRED}
     await here.protect()
     await here.verify()
-    assert (await protection(here, key)).on_hold
-    assert await locksmith.versions(here) == dict.fromkeys(BOTH, 1)
+    assert all([(await protection(here, key)).on_hold for key in theirs])
+    assert len(await locksmith.versions(here)) == 4
 
 
-@pytest.mark.parametrize("theirs", [BOTH, BOTH[:1], BOTH[1:]], ids=["both", "audio", "sidecar"])
-async def test_a_legal_hold_of_somebody_else_outlives_a_case_of_ours(
-    locked_world: MakeWorld, theirs: tuple[str, ...]
-) -> None:
+async def test_a_legal_hold_of_somebody_else_outlives_a_case_of_ours(locked_world: MakeWorld) -> None:
     """The bucket has one flag for both: the case's release leaves it as long as it may be theirs."""
-    here = await locked_world(Account(recordings=(FIRST, SECOND)))
+    both, audio, sidecar, none = calls(4, days=40)
+    theirs = (key_of(both), sidecar_of(both), key_of(audio), sidecar_of(sidecar))
+    here = await locked_world(Account(recordings=(both, audio, sidecar, none)))
     await here.sync()
     for key in theirs:
         await locksmith.hold(here, key, on=True)
     await office.hold(here)
     await here.sync()
-    assert [(await protection(here, key)).on_hold for key in (*BOTH, key_of(SECOND))] == [True] * 3
+    everything = [key for one in (both, audio, sidecar, none) for key in (key_of(one), sidecar_of(one))]
+    assert all([(await protection(here, key)).on_hold for key in everything])
     await office.release_by_two(here)
     await here.sync()
     assert all([(await protection(here, key)).on_hold for key in theirs])
-    assert not (await protection(here, key_of(SECOND))).on_hold
+    assert not any([(await protection(here, key)).on_hold for key in (key_of(none), sidecar_of(none))])
