@@ -125,7 +125,7 @@ class Deletions:
             report = self.context(name).report  # what this run has finished of an earlier one counts as well
             finished = report.deleted if side.place == SOURCE_SIDE else report.expired
             counted += mine[:1] * finished
-            totals[name] = await count(name)
+            totals[name] = await count(name) + finished
         check_caps(counted, totals, side)
 
     def _purge(self, context: Context, under: Mapping[str, object]) -> Purge:

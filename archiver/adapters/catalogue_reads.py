@@ -127,8 +127,6 @@ class Reads:
         table = recordings.c
         named = table.recording_id == any_(literal(list(recording_ids), ARRAY(Text)))
         where = and_(table.account == account, named, table.state.in_(states))
-        if State.VERIFIED in states and State.PURGED not in states:  # on the source's side: what is known to be there
-            where = and_(where, _LISTED)
         async with connection(self.engine) as opened:
             return set(await opened.scalars(select(table.recording_id).where(where)))
 

@@ -93,7 +93,6 @@ async def test_a_pause_stops_what_was_begun(lab: Lab, moto_store: StoreServer) -
         assert (end.objects, end.versions, end.deleted) == (twin.end.objects, twin.end.versions, twin.end.deleted)
 
 
-@pytest.mark.xfail(reason="what was finished counts as deleted, and no longer as there", strict=True)
 async def test_what_was_finished_is_over(lab: Lab, moto_store: StoreServer) -> None:
     """A plan whose last deletion at the source was answered to a dead process is carried out to its end."""
     await lab.survives(kept.APPLIED, moto_store, Point("purge source.delete", "after"))

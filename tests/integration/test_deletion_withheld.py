@@ -116,7 +116,6 @@ async def test_what_this_run_has_finished_counts_towards_its_caps(locked_world: 
     assert (await here.states())["4"] is State.EXPIRED
 
 
-@pytest.mark.xfail(strict=True, reason="the caps do not count what is marked as absent, and the source has it")
 async def test_what_was_called_absent_and_is_there_does_not_get_past_the_caps(strict_world: MakeWorld) -> None:
     """A listing lacked three of four for a while, and the source has them after all: one is all that may go."""
     here = await strict_world(Account(recordings=FOUR))

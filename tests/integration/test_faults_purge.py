@@ -159,9 +159,6 @@ async def test_a_delete_whose_answer_is_lost_is_asked_again(strict_world: MakeWo
     assert here.exit_code == 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what a run has finished counts towards its percentage, and not to what is there"
-)
 async def test_a_delete_that_is_refused_is_finished_by_the_next_pass(strict_world: MakeWorld) -> None:
     """The mark stays where the source was in trouble, and is taken back where it said no; no other is held up."""
     here = await archived(strict_world, *calls(5, days=40))

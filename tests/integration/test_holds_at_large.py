@@ -71,3 +71,32 @@ async def test_without_the_right_to_lock_archiving_goes_on_and_the_source_keeps_
     assert (await protection(here, key_of(ONE))).lock == Lock(LockMode.GOVERNANCE, ended)
     await here.sync()
     assert sorted(here.simulator.requests.deletes) == [1, 2]
+
+
+async def test_a_hold_that_could_not_be_taken_off_is_taken_off_when_the_right_is_back(locked_world: MakeWorld) -> None:
+    """Else nobody would, and the copy could never go."""
+    here = await locked_world(Account(recordings=(ONE,)))
+    await office.hold(here, future=True)
+    await here.sync()
+    await office.release_by_two(here)
+    async with here.app() as app:
+        locksmith.refuse(app, "PutObjectLegalHold", status=403, code="AccessDenied")
+        await Pass(app=app, run=new_run_id()).sync()
+    assert (await protection(here, key_of(ONE))).on_hold
+    await here.sync()
+    assert not (await protection(here, key_of(ONE))).on_hold
+    assert not (await protection(here, sidecar_of(ONE))).on_hold
+
+
+async def test_a_hold_that_could_not_be_set_is_no_drift(locked_world: MakeWorld) -> None:
+    """It was never there: nobody has taken it off."""
+    here = await locked_world(Account(recordings=(ONE,)))
+    await here.sync()
+    await office.hold(here)
+    async with here.app() as app:
+        await app.store.facts()
+        locksmith.refuse(app, "PutObjectLegalHold", key=sidecar_of(ONE))
+        await Pass(app=app, run=new_run_id()).sync()
+    done = await here.sync()
+    assert (await protection(here, sidecar_of(ONE))).on_hold
+    assert done.reports["acme"].drifted == 0
