@@ -49,7 +49,8 @@ def settled(candidate: Candidate, wants: Wanted) -> bool:
 
 def satisfied(wants: Wanted, protection: Protection) -> bool:
     """Whether a copy is held as wanted now. A lock that cannot become what is wanted is for a person to see."""
-    return wants.lock is None or (protection.lock is not None and protection.lock.until >= wants.lock.until)
+    locked = wants.lock is None or (protection.lock is not None and protection.lock.until >= wants.lock.until)
+    return locked and protection.on_hold == bool(wants.holds)
 
 
 def steps(wants: Wanted, found: Protection, *, ours: bool) -> Steps:

@@ -45,7 +45,7 @@ class Guard:
             return await self._settle_both(entry, wants)
         except AccessDenied as error:
             self._say_unlocked(str(error), error.hint)
-            return Protection(on_hold=held, hold_set=entry.hold_set)
+            return Protection(on_hold=held or entry.hold_set, hold_set=entry.hold_set)  # ours may still be on
 
     async def _settle_both(self, entry: Entry, wants: Wanted) -> Protection:
         key, _ = entry.require_copy()

@@ -74,7 +74,6 @@ async def test_without_the_right_to_lock_archiving_goes_on_and_the_source_keeps_
     assert sorted(here.simulator.requests.deletes) == [1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="the row says that nothing holds it, so nobody looks at it again")
 async def test_a_hold_that_could_not_be_taken_off_is_taken_off_when_the_right_is_back(locked_world: MakeWorld) -> None:
     """Else nobody would, and the copy could never go."""
     here = await locked_world(Account(recordings=(ONE,)))

@@ -145,7 +145,7 @@ EXPIRE = [
     *in_a_row(kept.WITHDRAWN, "expire", "<catalogue.advance purged; catalogue.advance purged"),
     *in_a_row(kept.WITHDRAWN_LEFT, "expire", "<catalogue.advance verified; catalogue.advance verified"),
     *in_a_row(kept.DECAYED, "expire", "<catalogue.advance quarantined; catalogue.advance quarantined"),
-    *each(kept.APPLIED, "purge", "catalogue.advance purging"),
+    *each(kept.APPLIED, "purge", "catalogue.advance purging; source.delete"),
     *each(kept.APPLIED, "expire", "catalogue.advance expiring; locks.remove audio"),
     *each(kept.APPLIED, "ledger", "ledger.write_days"),
 ]
