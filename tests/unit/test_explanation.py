@@ -40,7 +40,7 @@ def test_says_what_is_decided_elsewhere(candidate: Candidate, drawn: Terms, now:
     assert told.source == decide(candidate, drawn, now)
     assert told.archive == decide_archive(candidate, drawn, now)
     assert told.erasure == decide_erasure(candidate, drawn, now)
-    assert told.holds == holding(candidate, drawn.holds)
+    assert told.holds == (() if candidate.state is State.EXPIRED else holding(candidate, drawn.holds))
     assert told.lock_wanted == wanted_lock(candidate, drawn.rules, now)
     assert told.lock == candidate.lock
     about = {one.name: one.match.fits(candidate).name.lower() for one in drawn.rules.policies.policies}
