@@ -93,11 +93,6 @@ async def test_a_pause_stops_what_was_begun(lab: Lab, moto_store: StoreServer) -
         assert (end.objects, end.versions, end.deleted) == (twin.end.objects, twin.end.versions, twin.end.deleted)
 
 
-async def test_what_was_finished_is_over(lab: Lab, moto_store: StoreServer) -> None:
-    """A plan whose last deletion at the source was answered to a dead process is carried out to its end."""
-    await lab.survives(kept.APPLIED, moto_store, Point("purge source.delete", "after"))
-
-
 async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab, moto_store: StoreServer) -> None:
     """After as many deaths as it has attempts it stands on the gap list, and the others are archived."""
     async with lab.world(made.POISON, moto_store) as experiment:
