@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ import boto3
 import pytest
 import pytest_asyncio
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader
 
 from archiver.adapters.object_store import PART_SIZE, Bucket, VerifyMode, open_bucket
 from archiver.adapters.object_store_clients import Patience
@@ -38,6 +39,9 @@ SECRET = "archivertest-secret"
 IMPATIENT = Patience(connect=2, idle=5, retries=1, retry_for=2)
 HASTY = Patience(connect=1, idle=0.5, retries=0, retry_for=1)
 _numbers = itertools.count(1)
+
+_read = cache(JSONFileLoader().load_file)  # a megabyte of JSON for each client, and the tests open hundreds of them
+JSONFileLoader.load_file = lambda _loader, path: _read(path)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
