@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, repeat
@@ -31,7 +31,7 @@ _OfMember = BadBit | Altered | Encrypted | Named | WrongSizes
 _OfOne = _OfMember | LeftOut | Twice
 
 _MEBIBYTE = bytes(1 << 20)
-_PLACE = 20  # of the flipped bit: in the part of the audio that holds the recording's id
+_PLACE = 30  # of the flipped bit: behind what tells recordings apart, or it might become another one's audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _flipped(chunks: Chunks) -> Iterator[bytes]:
         yield bytes(spoilt)
 
 
-def _resized(chunks: Callable[[], Iterable[bytes]], longer: int) -> Iterator[bytes]:
+def _resized(chunks: Chunks, longer: int) -> Iterator[bytes]:
     """Append so many zeros, or take so many bytes away from the end."""
     if longer >= 0:
         yield from chain(chunks(), (bytes(longer),))
