@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.support.logs",
     "tests.support.postgres",
     "tests.support.simulator",
+    "tests.support.exporting",
     "tests.support.stores",
     "tests.support.world",
     "tests.support.desk",

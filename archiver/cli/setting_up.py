@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ from archiver.cli.doctor import LOCKLESS, examine
 from archiver.core.model import LockMode
 from archiver.errors import ConfigError
 from archiver.settings import Settings
-from archiver.simulator import Account, Behaviour, Simulator, awkward, ordinary, serve
+from archiver.simulator import Account, Behaviour, Exports, Simulator, awkward, ordinary, serve
 
 db = typer.Typer(help="The catalogue's schema.", no_args_is_help=True)
 
@@ -102,13 +102,17 @@ def simulate(
         datetime | None, typer.Option(help="The moment that counts as today for the calls; default: now.")
     ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Quota; default: none.")] = None,
+    export_delay: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds until an export can be retrieved.")
+    ] = 5,
 ) -> None:
     """Serve a simulated recordings API, for trials without an account. Ends with Ctrl-C."""
     if kind not in ("awkward", "ordinary"):
         raise typer.BadParameter("must be awkward or ordinary", param_hint="--kind")
     today = now() if since is None else since.replace(tzinfo=since.tzinfo or UTC)
     account = awkward(count, now=today) if kind == "awkward" else ordinary(count)
-    run(_serve(account, host, port, Behaviour(requests_per_minute=requests_per_minute)))
+    exports = Exports(delay=timedelta(seconds=export_delay))
+    run(_serve(account, host, port, Behaviour(requests_per_minute=requests_per_minute, exports=exports)))
 
 
 async def _serve(account: Account, host: str, port: int, behaviour: Behaviour) -> None:

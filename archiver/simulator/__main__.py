@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from archiver.simulator.account import EPOCH, Account, ordinary
 from archiver.simulator.awkward import awkward
 from archiver.simulator.behaviour import Behaviour
+from archiver.simulator.exports import Exports
 from archiver.simulator.serve import serve
 from archiver.simulator.server import Simulator, utc_now
 
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--page-base", type=int, choices=(0, 1), default=1)
     parser.add_argument("--requests-per-minute", type=int, default=None)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--export-delay", type=float, default=0.0, help="seconds until an export can be retrieved")
     return parser
 
 
@@ -61,6 +63,7 @@ def main() -> None:
         page_base=arguments.page_base,
         requests_per_minute=arguments.requests_per_minute,
         latency=arguments.latency,
+        exports=Exports(delay=timedelta(seconds=arguments.export_delay)),
     )
     serving = serve(_account(arguments), host=arguments.host, port=arguments.port, behaviour=behaviour, ready=_announce)
     asyncio.run(serving)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from archiver.simulator.exports import EXPORTS, USER, Exports
+
 
 class Totals(StrEnum):
     """What a page claims about the whole listing."""
@@ -72,6 +74,7 @@ class Behaviour:
     expires_in: int = 86_400  # seconds that an access token lives
     refresh_lives: timedelta = timedelta(days=7)
     refresh_revokes: bool = False  # an exchange ends the access tokens issued before
+    exports: Exports = EXPORTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Credentials:
     """What the gateway accepts. The password holds the characters that careless form encoding destroys."""
 
     token: str = field(default="sim-token", repr=False)  # static: never expires, until revoked
-    username: str = "auditor"  # sent as auditor@vbc.prod
+    username: str = USER  # sent as auditor@vbc.prod
     password: str = field(default="p&ss=w+rd %41", repr=False)
     client_id: str = "sim-client"
     client_secret: str = field(default="sim+secret/=", repr=False)

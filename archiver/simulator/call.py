@@ -19,6 +19,8 @@ class Call:
     origin: str  # scheme, host and port as the client used them: for links
     account: str = "self"
     recording: int | None = None
+    job: str = ""
     authorization: str | None = field(default=None, repr=False)
     params: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
+    body: bytes = field(default=b"", repr=False)
     form: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)

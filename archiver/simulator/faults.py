@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from archiver.simulator.spoils import Spoil
+
 
 class Operation(StrEnum):
     """What a request asks for."""
@@ -15,6 +17,9 @@ class Operation(StrEnum):
     GET = "get"
     DELETE = "delete"
     AUDIO = "audio"
+    EXPORT = "export"
+    RETRIEVE = "retrieve"
+    SIGNED = "signed"  # a ZIP where a retrieval was redirected to: needs no token
     TOKEN = "token"  # noqa: S105 - the name of an operation
     OTHER = "other"  # no route: a link followed blindly, a wrong base URL
 
@@ -124,6 +129,8 @@ class EmptyListing:
 class Shrunken:
     """A listing of only this share of what matches, rounded down: the first ones, in the total and on every page.
 
+    An export holds only the earliest ones.
+
     Raises ValueError for a share that is not between 0 and 1.
     """
 
@@ -162,7 +169,7 @@ Instead = Status | Html | JsonError | Garbage | Redirect | Revoke
 Stream = CutAfter | StallAfter | Truncate | Empty | NeverEnds | Extra | Flip
 Document = EmptyListing | MalformedItems | Changed
 Upon = Stream | Document
-Action = Instead | Upon | Drop | Hang | Shrunken
+Action = Instead | Upon | Drop | Hang | Shrunken | Spoil
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from archiver.simulator.exports import ExportRequest
 from archiver.simulator.faults import Operation
 from archiver.simulator.query import ListRequest
 from archiver.simulator.replies import Ending, Reply
@@ -27,7 +28,7 @@ class Seen:
 
 
 class Journal:
-    """Counts requests. Its size does not grow with their number, but for one id for each DELETE and audio."""
+    """Counts requests. Its size does not grow with their number, but for an entry for each DELETE, audio and export."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
@@ -35,6 +36,7 @@ class Journal:
         self.statuses: Counter[tuple[Operation, int]] = Counter()  # answers, 0 where there was none
         self.audio: Counter[int] = Counter()  # requests by recording id
         self.deletes: list[int] = []  # every DELETE that arrived, in order, whatever the answer
+        self.exports: list[ExportRequest] = []  # every POST that was answered, in order, whatever the answer
         self.recent: deque[Seen] = deque(maxlen=_KEPT)
         self.listings: deque[ListRequest] = deque(maxlen=_LISTINGS_KEPT)  # the last that arrived, whatever the answer
         self.downloads = 0  # whole answers with status 200 to audio requests

@@ -47,7 +47,7 @@ def recording_json(recording: SimRecording, call: Call, behaviour: Behaviour) ->
         "duration": recording.duration_ms,
         "end": _time(began + recording.duration_ms // 1000),
         "extensions": [_number(extension, behaviour.numbers) for extension in recording.extensions],
-        "file_name": recording.file_name or f"730048.{number}.{began}.mp3",
+        "file_name": _file_name(recording),
         "file_size_in_bytes": recording.size if recording.listed_size is None else recording.listed_size,
         "id": number,
         "rule_ids": [1989, 2012],
@@ -57,6 +57,17 @@ def recording_json(recording: SimRecording, call: Call, behaviour: Behaviour) ->
     for name in recording.dropped:
         document.pop(name, None)
     return document
+
+
+def _file_name(recording: SimRecording) -> str:
+    began, number = recording.key
+    return recording.file_name or f"730048.{number}.{began}.mp3"
+
+
+def listed_file_name(recording: SimRecording) -> str:
+    """Return the file name that a listing shows; where that is no text, the one that it would show."""
+    name = recording.overlay.get("file_name")
+    return name if isinstance(name, str) else _file_name(recording)
 
 
 def filled_up(

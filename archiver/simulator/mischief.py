@@ -38,6 +38,8 @@ from archiver.simulator.throttle import retry_after_header
 _HTML = b"<!DOCTYPE html><html><head><title>Service error</title></head><body>Something went wrong.</body></html>\n"
 _JSON_ERROR = b'{"error":"recording not available","code":500,"retry":true}'
 _ENDINGS: Mapping[type, Ending] = {CutAfter: Ending.CUT, StallAfter: Ending.STALLED}
+_DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
+_JSON = "application/json"
 _GARBAGE = b'{"_embedded":{"recordings":[{"id":193228,"start":"2019-01-0'
 
 
@@ -66,10 +68,10 @@ def _retry_after(action: Status, now: datetime) -> Headers:
 
 def upon(action: Upon, reply: Reply, count: int) -> Reply:
     """Return the operation's answer, spoilt. A fault that does not fit a refused operation leaves it alone."""
-    if reply.status != HTTPStatus.OK:
+    if reply.status not in _DONE:
         return reply
     if isinstance(action, Document):
-        return json_reply(_rewritten(action, json.loads(reply.body())))
+        return _redone(action, reply)
     ending = _ENDINGS.get(type(action), Ending.WHOLE)
     open_ended = ending is not Ending.WHOLE or isinstance(action, NeverEnds)
     chunks = _spoilt(action, reply.chunks, count)
@@ -101,14 +103,21 @@ def _first(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 def _flipped(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
     # Behind the frame header, so that the first bytes still look like audio; a place of its own each time.
-    turn, place = divmod(count - 1, SMALLEST - 4)
     for number, chunk in enumerate(chunks):
         if number:
             yield chunk
             continue
+        turn, place = divmod(count - 1, min(SMALLEST, len(chunk)) - 4)
         spoilt = bytearray(chunk)
         spoilt[4 + place] ^= 1 << (turn % 8)
         yield bytes(spoilt)
+
+
+def _redone(action: Document, reply: Reply) -> Reply:
+    if reply.content_type != _JSON:
+        return reply
+    rewritten = json_reply(_rewritten(action, json.loads(reply.body())))
+    return replace(reply, chunks=rewritten.chunks)
 
 
 def _rewritten(action: Document, document: dict[str, object]) -> dict[str, object]:

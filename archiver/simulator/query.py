@@ -16,6 +16,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", re.ASCII)
 _TEXT_FILTERS = ("call_direction", "call_id", "caller_id", "cnam", "dnis", "extension")
 _MOST_DIGITS = 18  # as far as 64 bits go
 _NUMBER_FILTERS = ("duration:gte", "duration:lte")
+FILTERS = ("start:gte", "start:lte", *_TEXT_FILTERS, *_NUMBER_FILTERS)  # all that an export knows
 
 T = TypeVar("T")
 

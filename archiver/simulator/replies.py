@@ -31,6 +31,7 @@ class Reply:
     chunked: bool = False
     headers: Headers = ()
     ending: Ending = Ending.WHOLE
+    job_ids: tuple[str, ...] = ()  # of the jobs that were made, for the journal
 
     def body(self) -> bytes:
         """Return everything at once: for small bodies only."""

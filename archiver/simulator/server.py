@@ -14,6 +14,8 @@ from aiohttp import web
 from archiver.simulator.account import Account, SimRecording
 from archiver.simulator.behaviour import CREDENTIALS, KIND, Behaviour, Credentials
 from archiver.simulator.call import Call
+from archiver.simulator.exporting import export_request
+from archiver.simulator.exports import JobState
 from archiver.simulator.faults import Fault, Hang, Operation
 from archiver.simulator.journal import Journal, Seen
 from archiver.simulator.listing import BASE_PATH
@@ -30,6 +32,9 @@ _ROUTES = (
     ("GET", _COLLECTION + "/{recording}", Operation.GET),
     ("DELETE", _COLLECTION + "/{recording}", Operation.DELETE),
     ("GET", BASE_PATH + "/api/audio/recording/{recording}", Operation.AUDIO),
+    ("POST", _COLLECTION + "/export", Operation.EXPORT),
+    ("GET", BASE_PATH + "/api/bulkDownload/retrieve", Operation.RETRIEVE),
+    ("GET", "/signed/{job}", Operation.SIGNED),
     ("POST", "/token", Operation.TOKEN),
     ("*", "/{rest:.*}", Operation.OTHER),
 )
@@ -138,6 +143,20 @@ class Simulator:
         """Take a recording away, as another administrator would."""
         self._service.shelf.remove(recording_id)
 
+    @property
+    def signed_url(self) -> str:
+        """Where a retrieval may be redirected to: what `Exports.redirect` may name."""
+        return self.origin + "/signed/"
+
+    @property
+    def jobs(self) -> dict[str, JobState]:
+        """The export jobs by id, oldest first, and how far each is."""
+        return self._service.exporter.states(self.behaviour.exports, self._clock())
+
+    def forget_jobs(self) -> None:
+        """Lose every export job, as a restart of the source does."""
+        self._service.exporter.forget()
+
     def script(self, *faults: Fault) -> None:
         """Let more go wrong."""
         for fault in faults:
@@ -185,7 +204,10 @@ class Simulator:
     async def _handle(self, operation: Operation, request: web.Request) -> web.StreamResponse:
         self._note(operation, request)
         try:
-            reply = await self._reply(await _read(operation, request))
+            call = await _read(operation, request)
+            reply = await self._reply(call)
+            if operation is Operation.EXPORT:
+                self.requests.exports.append(export_request(call.body, reply.job_ids))
             response = await send(request, reply)
             self.requests.answered(operation, reply)
         finally:
@@ -230,8 +252,10 @@ async def _read(operation: Operation, request: web.Request) -> Call:
         origin=f"{request.scheme}://{request.host}",
         account=request.match_info.get("account", "self"),
         recording=_recording_id(request),
+        job=request.match_info.get("job", request.query.get("jobId", "")),
         authorization=request.headers.get("Authorization"),
         params=request.query,
+        body=await request.read() if operation is Operation.EXPORT else b"",
         form={name: str(value) for name, value in form.items()},
     )
 

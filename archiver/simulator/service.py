@@ -9,6 +9,7 @@ from archiver.simulator.account import Account, SimRecording
 from archiver.simulator.audio import audio_chunks
 from archiver.simulator.behaviour import Behaviour, Credentials, Endless
 from archiver.simulator.call import Call
+from archiver.simulator.exporting import Exporter
 from archiver.simulator.fault_book import Due, FaultBook
 from archiver.simulator.faults import Drop, Hang, Instead, Operation, Revoke, Shrunken
 from archiver.simulator.listing import filled_up, page_json, recording_json
@@ -16,6 +17,7 @@ from archiver.simulator.mischief import instead, upon
 from archiver.simulator.query import Query, read_query
 from archiver.simulator.replies import Ending, Reply, fault_reply, json_reply
 from archiver.simulator.shelf import Shelf
+from archiver.simulator.spoils import Spoil, Trick
 from archiver.simulator.throttle import Throttle
 from archiver.simulator.tokens import Tokens
 
@@ -30,6 +32,7 @@ class Service:
         """`behaviour` may be replaced at any time."""
         self.behaviour = behaviour
         self.shelf = Shelf(account.recordings)
+        self.exporter = Exporter(self.shelf)
         self.faults = FaultBook(account.faults)
         self.tokens = Tokens(credentials)
         self._number = account.number
@@ -39,7 +42,7 @@ class Service:
         """Return what the gateway says before anything else is looked at; None lets the call pass."""
         if call.operation is Operation.OTHER:
             return fault_reply(404, code=900906, description="No matching resource found for given API Request")
-        if call.operation is Operation.TOKEN:
+        if call.operation in {Operation.TOKEN, Operation.SIGNED}:
             return None
         refusal = self.tokens.refusal(call.authorization, now)
         return refusal or self._throttle.admit(call.authorization or "", self.behaviour, now)
@@ -55,19 +58,25 @@ class Service:
             return _NO_ANSWER
         if isinstance(action, Shrunken):
             return self.answer(call, now, action)
+        if isinstance(action, Spoil):
+            return self.answer(call, now, tricks=action.tricks)
         reply = self.answer(call, now)
         if isinstance(action, Drop):
-            return _NO_ANSWER
+            return replace(_NO_ANSWER, job_ids=reply.job_ids)
         return reply if isinstance(action, Hang) else upon(action, reply, due.count)
 
-    def answer(self, call: Call, now: datetime, left: Shrunken = _ALL) -> Reply:
-        """Do what is asked, and do it well; a listing shows what is `left`."""
+    def answer(self, call: Call, now: datetime, left: Shrunken = _ALL, tricks: tuple[Trick, ...] = ()) -> Reply:
+        """Do what is asked, and do it well; a listing shows what is `left`, a ZIP is spoilt by the `tricks`."""
         if call.operation is Operation.TOKEN:
             return self.tokens.exchange(call.form, self.behaviour, now)
         if call.account not in {"self", self._number}:
             return fault_reply(404, description="There is no such account")
         if call.operation is Operation.LIST:
             return self._list(call, left)
+        if call.operation is Operation.EXPORT:
+            return self.exporter.create(call, self.behaviour, now, left)
+        if call.operation in {Operation.RETRIEVE, Operation.SIGNED}:
+            return self.exporter.retrieve(call, self.behaviour.exports, now, tricks)
         recording = None if call.recording is None else self.shelf.get(call.recording)
         return fault_reply(404) if recording is None else self._one(call, recording)
 

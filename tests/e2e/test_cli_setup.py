@@ -257,6 +257,19 @@ def test_simulate_serves_until_it_is_told_to_stop() -> None:
         assert "Traceback" not in process.log
 
 
+@pytest.mark.parametrize(("delay", "start"), [("0", b"PK"), ("3600", b"{")])
+def test_simulate_serves_exports_after_their_delay(delay: str, start: bytes) -> None:
+    with Process("simulate", "--port", "0", "--count", "20", "--export-delay", delay) as process:
+        base = process.first_line().split()[1]
+        bearer = {"Authorization": "Bearer sim-token"}
+        url = f"{base}/api/accounts/self/company_call_recordings/export"
+        with urllib.request.urlopen(urllib.request.Request(url, data=b"{}", headers=bearer), timeout=30) as answer:
+            (job,) = json.load(answer)["job_ids"]
+        url = f"{base}/api/bulkDownload/retrieve?jobId={job}&userName=auditor"
+        with urllib.request.urlopen(urllib.request.Request(url, headers=bearer), timeout=30) as answer:
+            assert answer.read().startswith(start)
+
+
 def test_simulate_says_that_the_port_is_taken(shared: Desk) -> None:
     done = shared.bare("simulate", "--port", str(shared.gate.port))
     assert done.code == 2
