@@ -20,13 +20,15 @@ from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.controls import Controls
 from archiver.adapters.embedded_postgres import embedded_postgres
+from archiver.adapters.export_record import ExportRecord
 from archiver.adapters.http_client import environment_proxy, make_client
 from archiver.adapters.ledger import Ledger
 from archiver.adapters.limiter import Clock as Seconds
-from archiver.adapters.limiter import Limiter, Sleep
+from archiver.adapters.limiter import Limiter, Sleep, Window
 from archiver.adapters.object_store import Bucket, open_bucket
 from archiver.adapters.object_store_clients import Patience
 from archiver.adapters.object_store_locks import ObjectLocks
+from archiver.adapters.quota import SharedQuota
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.adapters.token import PasswordToken, RotatingToken, StaticToken, TokenProvider
 from archiver.adapters.token_endpoint import TokenEndpoint
@@ -60,6 +62,7 @@ class Waiting:
 
     sleep: Sleep = asyncio.sleep
     seconds: Seconds = time.monotonic
+    shared: Seconds | None = None  # the clock that all processes share; None: the database's
     connect: float = 10.0
     read: float = 60.0  # one stall of the source
     store: Patience = field(default_factory=Patience)
@@ -84,6 +87,8 @@ class App:
     terms: LiveTerms
     candidates: CandidateReads
     sources: dict[str, RecordingsApi]
+    exports: ExportRecord
+    quotas: dict[str, SharedQuota]
     budget: ByteBudget
     clock: Clock
 
@@ -138,9 +143,10 @@ async def open_store(settings: Settings, waiting: Waiting = PATIENTLY) -> AsyncI
 
 @asynccontextmanager
 async def open_source(
-    settings: Settings, account: Account, engine: AsyncEngine, clock: Clock = now, waiting: Waiting = PATIENTLY
-) -> AsyncIterator[RecordingsApi]:
-    """Open one account of the recordings API."""
+    settings: Settings, account: Account, engine: AsyncEngine, window: Window, clock: Clock = now,
+    waiting: Waiting = PATIENTLY,
+) -> AsyncIterator[RecordingsApi]:  # fmt: skip
+    """Open one account of the recordings API. `window` counts its requests."""
     concurrency, proxy = settings.sync.concurrency, environment_proxy(account.base_url)
     async with make_client(
         concurrency=concurrency, proxy=proxy, connect_timeout=waiting.connect, read_timeout=waiting.read
@@ -150,12 +156,28 @@ async def open_source(
             account=account.name,
             account_id=account.account_id,
             tokens=token_provider(settings, account, client, engine),
-            limiter=Limiter(account.requests_per_minute, clock=waiting.seconds, sleep=waiting.sleep, now=clock),
+            limiter=Limiter(window, clock=waiting.seconds, sleep=waiting.sleep, now=clock),
             client=client,
+            export_user=export_user(account),
             sleep=waiting.sleep,
             clock=waiting.seconds,
             now=clock,
         )
+
+
+def export_user(account: Account) -> str | None:
+    """Login name that the account's exports are fetched under; None: there are none."""
+    if account.exports == "never":
+        return None
+    if account.export_user is None and isinstance(account.auth, PasswordAuth):
+        return account.auth.username.get_secret_value().removesuffix("@vbc.prod")
+    return plain(account.export_user)
+
+
+def shared_quota(account: Account, engine: AsyncEngine, waiting: Waiting = PATIENTLY) -> SharedQuota:
+    """The account's quota, as all processes count it."""
+    per_minute = account.requests_per_minute
+    return SharedQuota(engine, account.name, per_minute, clock=waiting.seconds, seconds=waiting.shared)
 
 
 def token_provider(
@@ -202,16 +224,19 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
         engine = await stack.enter_async_context(open_engine(settings))
         await database.require_schema(engine)
         store = await stack.enter_async_context(open_store(settings, waiting))
+        shared = {account.name: shared_quota(account, engine, waiting) for account in settings.accounts}
         sources = {
-            account.name: await stack.enter_async_context(open_source(settings, account, engine, clock, waiting))
+            account.name: await stack.enter_async_context(
+                open_source(settings, account, engine, shared[account.name], clock, waiting)
+            )
             for account in settings.accounts
         }
-        controls = Controls(engine)
+        controls, catalogue = Controls(engine), Catalogue(engine)
         yield App(
             settings=settings,
             policies=policies,
             engine=engine,
-            catalogue=Catalogue(engine),
+            catalogue=catalogue,
             ledger=Ledger(engine),
             reads=Reads(engine),
             store=store,
@@ -219,7 +244,9 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             controls=controls,
             terms=LiveTerms(controls, policies, [account.name for account in settings.accounts]),
             candidates=CandidateReads(engine),
+            exports=ExportRecord(engine, catalogue),
             sources=sources,
+            quotas=shared,
             budget=ByteBudget(MEMORY_FOR_BODIES),
             clock=clock,
         )

@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import timedelta
+from functools import cached_property, partial
 
 import structlog
 
 from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
 from archiver.app import App
-from archiver.core.danger import SourceRetention
+from archiver.assembly import Assembly
 from archiver.core.model import Entry, Slice, State
 from archiver.core.plan import Plan
-from archiver.core.recount import allowance
 from archiver.core.report import PassReport, exit_code
 from archiver.deletions import Deletions
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
 from archiver.scheduler import INTERRUPTED
 from archiver.stages.context import Context
-from archiver.stages.deposit import Deposit
-from archiver.stages.discover import Discover
-from archiver.stages.guarding import Guard
 from archiver.stages.ledger import KeepLedger
-from archiver.stages.protect import Protect
-from archiver.stages.reading import Reader
-from archiver.stages.recounting import Recount
-from archiver.stages.transfer import Transfer
-from archiver.stages.verify import Verify
 
 log = structlog.get_logger()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Pass:
     """One run over the accounts. Its `reports` can be watched while it goes on."""
 
     app: App
     run: str
     stopping: Callable[[], bool] = lambda: False
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  # between two looks at what the source is to make ready
+    longest: timedelta | None = None  # after so long the transfer begins no new round; None: until nothing is left
     reports: dict[str, PassReport] = field(default_factory=dict)
     refusal: ArchiverError | None = None  # what forbade the automatic deletion as a whole
 
@@ -72,7 +67,7 @@ class Pass:
             for name, days in asked.items():
                 context = self._context(name)
                 with structlog.contextvars.bound_contextvars(account=name):
-                    await self._stage(context, "discover", partial(self._discover(context).again, days))
+                    await self._stage(context, "discover", partial(self.assembly.discover(context).again, days))
             await self._keep_ledger()
             return conclude(await self.app.reads.count_gaps())
 
@@ -112,29 +107,19 @@ class Pass:
     async def _archive(self, name: str) -> None:
         context = self._context(name)
         with structlog.contextvars.bound_contextvars(account=name):
-            if await self._stage(context, "discover", self._discover(context).run):
-                await self._stage(context, "transfer", self._transfer(context).run)
+            if await self._stage(context, "discover", self.assembly.discover(context).run):
+                await self._stage(context, "transfer", self.assembly.transfer(context).run)
             await self._verify(context, self.app.reads.entries(name, [State.STORED]))
 
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
-        app, concurrency = self.app, self.app.settings.sync.concurrency
-        guard = Guard(context, app.store, app.locks, app.catalogue)
-        verify = Verify(
-            context=context,
-            store=app.store,
-            catalogue=app.catalogue,
-            guard=guard,
-            controls=app.terms,
-            concurrency=concurrency,
-        )
-        await self._stage(context, "verify", lambda: verify.run(entries))
+        await self._stage(context, "verify", partial(self.assembly.verify(context).run, entries))
 
     async def _protect_all(self, *, recheck: bool = False) -> None:
         """Bring locks and legal holds up to the policies and cases as they stand, before anything is deleted."""
         for name in self.app.sources:
             context = self._context(name)
             with structlog.contextvars.bound_contextvars(account=name):
-                await self._stage(context, "protect", partial(self._protect(context).run, recheck=recheck))
+                await self._stage(context, "protect", partial(self.assembly.protect(context).run, recheck=recheck))
 
     async def _keep_ledger(self) -> None:
         """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""
@@ -183,7 +168,7 @@ class Pass:
     async def _recorded(self, command: str) -> AsyncIterator[Callable[[int], int]]:
         """Write the run down in the catalogue and sum it up in one event, however it ends."""
         began, code = time.monotonic(), 1  # a bug, unless something better is known
-        before = {name: (source.requests_sent, source.retries) for name, source in self.app.sources.items()}
+        before = {name: (source.sent, source.retries) for name, source in self.app.sources.items()}
 
         def conclude(open_gaps: int) -> int:
             nonlocal code
@@ -208,70 +193,23 @@ class Pass:
                 log.info("pass_finished", command=command, exit_code=code, seconds=spent, accounts=counts)
                 await end_run(self.app.engine, self.run, code, counts, self.app.clock())
 
-    def _count_requests(self, before: Mapping[str, tuple[int, Mapping[str, int]]]) -> None:
+    def _count_requests(self, before: Mapping[str, tuple[Counter[str], Counter[str]]]) -> None:
         for name, (sent, retries) in before.items():
             source, report = self.app.sources[name], self.reports.get(name)
             if report is None:
                 continue
-            report.requests = source.requests_sent - sent
-            for cause, count in source.retries.items():
-                report.retries[cause] += count - retries.get(cause, 0)
+            report.sent = source.sent - sent
+            report.requests = report.sent.total()
+            report.retries += source.retries - retries
 
     def _context(self, account: str) -> Context:
         report = self.reports.setdefault(account, PassReport(account))
         return Context(account, self.run, self.app.clock, report, self.stopping)
 
-    def _discover(self, context: Context) -> Discover:
-        app, account, sync = self.app, self.app.account(context.account), self.app.settings.sync
-        source = app.sources[account.name]
-        reader = Reader(context=context, source=source, ledger=app.ledger, page_size=sync.page_size)
-        start, gone = account.start_from, account.source_retention
-        recount = Recount(context=context, reader=reader, ledger=app.ledger, start_from=start, source_retention=gone)
-        return Discover(
-            context=context,
-            source=source,
-            ledger=app.ledger,
-            reader=reader,
-            recount=recount,
-            start_from=account.start_from,
-            lookback=sync.lookback,
-            recount_every=sync.recount_every,
-            allowance=allowance(account.requests_per_minute, sync.every, sync.recount_share),
-        )
-
-    def _transfer(self, context: Context) -> Transfer:
-        app, sync = self.app, self.app.settings.sync
-        timeout = sync.download_timeout.total_seconds()
-        return Transfer(
-            context=context,
-            deposit=Deposit(app.sources[context.account], app.store, context.report, timeout),
-            store=app.store,
-            catalogue=app.catalogue,
-            reads=app.reads,
-            rules=app.terms.rules,
-            controls=app.terms,
-            budget=app.budget,
-            prefix=app.settings.vault.prefix,
-            concurrency=sync.concurrency,
-            attempts=sync.attempts,
-            retention=self._retention(context.account),
-        )
-
-    def _retention(self, account: str) -> SourceRetention | None:
-        age = self.app.account(account).source_retention
-        return None if age is None else SourceRetention(age=age, warning=self.app.settings.sync.endangered_before)
-
-    def _protect(self, context: Context) -> Protect:
-        app = self.app
-        return Protect(
-            context=context,
-            guard=Guard(context, app.store, app.locks, app.catalogue),
-            catalogue=app.catalogue,
-            reads=app.reads,
-            candidates=app.candidates,
-            controls=app.terms,
-            concurrency=app.settings.sync.concurrency,
-        )
+    @cached_property
+    def assembly(self) -> Assembly:
+        """Builds the stages."""
+        return Assembly(app=self.app, sleep=self.sleep, longest=self.longest)
 
     @property
     def _deletions(self) -> Deletions:

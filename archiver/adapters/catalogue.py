@@ -16,9 +16,11 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    exists,
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -28,12 +30,17 @@ from sqlalchemy.sql.dml import ReturningInsert
 from archiver.adapters.controls import extent
 from archiver.adapters.database import MARK, connection
 from archiver.adapters.rows import of_lock, to_entry
-from archiver.adapters.tables import accounts, history, moment, recordings, state_type
+from archiver.adapters.tables import accounts, exports, history, moment, recordings, state_type
 from archiver.core.lifecycle import require_move
 from archiver.core.model import Entry, Mark, Protection, State
 from archiver.errors import Conflict
 from archiver.stages.retention_ports import Settled
 
+_UNDER_EXPORT = exists().where(
+    exports.c.account == recordings.c.account,
+    exports.c.closed_at.is_(None),
+    recordings.c.call_start.between(exports.c.since, exports.c.until),
+)
 CLAIMED = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
 
 
@@ -46,19 +53,38 @@ class Catalogue:
         #: for changes that are one statement: atomic by itself, it needs no BEGIN and COMMIT around it
         self.at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def claim(self, account: str, mark: Mark, *, limit: int, first_before: datetime | None = None) -> list[Entry]:
+    async def claim(
+        self,
+        account: str,
+        mark: Mark,
+        *,
+        limit: int,
+        first_before: datetime | None = None,
+        recent_since: datetime | None = None,
+    ) -> list[Entry]:
         """Take due recordings for transfer, those longest due first. They are the run's until it moves them on.
 
-        Ahead of all come those whose call started before `first_before`, by their start.
+        Ahead of all come those whose call started before `first_before`, by their start; then those since
+        `recent_since`. What an export under way is to bring is left to it.
         """
+        table, place, taken = recordings.c, (recordings.c.call_start, recordings.c.recording_id), list[Entry]()
+        # claims of their own, so that an index gives the order as well
+        if first_before is not None:
+            taken = await self._claim(account, mark, limit, table.call_start < first_before, order=place)
+            taken.sort(key=lambda entry: (entry.recording.start, entry.id))
+        if recent_since is not None and len(taken) < limit:
+            recent = table.call_start >= recent_since
+            taken += await self._claim(account, mark, limit - len(taken), recent, order=(table.next_attempt_at, *place))
+        if len(taken) < limit:
+            taken += await self._claim(account, mark, limit - len(taken), order=(table.next_attempt_at, *place))
+        return taken
+
+    async def claim_one(self, account: str, recording_id: str, mark: Mark) -> Entry | None:
+        """Take one recording for transfer, whatever is to bring it; None where it is not due."""
         table = recordings.c
-        place, first = (table.call_start, table.recording_id), list[Entry]()
-        if first_before is not None:  # a claim of its own, so that an index gives its order as well
-            first = await self._claim(account, mark, limit, table.call_start < first_before, order=place)
-            first.sort(key=lambda entry: (entry.recording.start, entry.id))
-        if len(first) == limit:
-            return first
-        return first + await self._claim(account, mark, limit - len(first), order=(table.next_attempt_at, *place))
+        chosen = and_(table.account == account, table.recording_id == recording_id, table.next_attempt_at <= mark.at)
+        values = {"claimed_by": mark.run, "attempts": table.attempts + 1}
+        return next(iter(await self._move_many(chosen, State.DISCOVERED, State.TRANSFERRING, mark, values)), None)
 
     async def _claim(
         self, account: str, mark: Mark, limit: int, *where: ColumnElement[bool], order: Sequence[ColumnElement[object]]
@@ -66,7 +92,7 @@ class Catalogue:
         due = (
             select(recordings.c.recording_id)
             .where(recordings.c.account == account, recordings.c.state == State.DISCOVERED)
-            .where(recordings.c.next_attempt_at <= mark.at, *where)
+            .where(recordings.c.next_attempt_at <= mark.at, or_(recordings.c.single_only, ~_UNDER_EXPORT), *where)
             .order_by(*order)
             .limit(limit)
             .with_for_update(skip_locked=True)

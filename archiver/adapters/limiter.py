@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
+from archiver.core import quota
 from archiver.errors import Throttled
 
 Clock = Callable[[], float]  # seconds, monotonic
@@ -41,36 +43,68 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
 
 
+class Window(Protocol):
+    """Counts the requests of the last minute, for one process or for all."""
+
+    async def take(self, share: float) -> float:
+        """Take one request; return 0, or in how many seconds to ask again. `share`: of the quota, at most so much."""
+        ...
+
+    async def refused(self, pause: float, refused: int) -> None:
+        """Learn from a refusal: pause so many seconds; `refused` requests of the last minute met one."""
+        ...
+
+
+class OwnWindow:
+    """The requests of this process alone. A sliding window, so that no minute of the gateway is ever overrun."""
+
+    def __init__(self, per_minute: int, *, clock: Clock = time.monotonic) -> None:
+        """`per_minute` is the account's quota, at least 1."""
+        self._clock, self._per_minute = clock, max(per_minute, 1)
+        self._sent: deque[float] = deque(maxlen=self._per_minute)
+
+    async def take(self, share: float) -> float:
+        """Take one request; return 0, or in how many seconds to ask again."""
+        now, allowed = self._clock(), quota.share_of(self._per_minute, share)
+        if len(self._sent) >= allowed and (wait := self._sent[-allowed] + _WINDOW - now) > 0:
+            return wait
+        self._sent.append(now)
+        return 0.0
+
+    async def refused(self, pause: float, refused: int) -> None:
+        """Learn nothing: the limiter itself pauses, and what lives so shortly needs no memory."""
+
+
 class Limiter:
-    """First come, first served. A sliding window, so that no fixed window of the gateway is ever overrun."""
+    """First come, first served: hands out turns, and heeds the pauses that the source asks for."""
 
     def __init__(
         self,
-        per_minute: int,
+        window: Window,
         *,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`clock`, `sleep` and `now` are the time; `per_minute` is the account's quota, at least 1."""
-        self._clock, self._sleep, self._now = clock, sleep, now
-        self._per_minute = max(per_minute, 1)
-        self._sent: deque[float] = deque(maxlen=self._per_minute)
+        """`clock`, `sleep` and `now` are the time."""
+        self._window, self._clock, self._sleep, self._now = window, clock, sleep, now
         self._turn = asyncio.Lock()  # hands out turns in the order of asking, and survives a cancelled waiter
         self._paused_until = float("-inf")
         self._throttled_at = float("-inf")
         self._in_a_row = 0
+        self._refused: deque[float] = deque(maxlen=1000)  # when, in the last minute
 
-    async def acquire(self) -> float:
-        """Wait for a turn; return when (by the clock) it was given. Raises Throttled when a pause is too long."""
+    async def acquire(self, share: float = 1.0) -> float:
+        """Wait for a turn; return when (by the clock) it was given. Raises Throttled when a pause is too long.
+
+        `share`: of the quota, at most so much for this kind of request.
+        """
         async with self._turn:
-            while (wait := self._wait()) > 0:
-                if self.paused_for() > PATIENCE:
-                    raise Throttled("the source asked for a long pause", retry_after=self.paused_for())
+            while (wait := self.paused_for() or await self._window.take(share)) > 0:
+                if self.paused_for() > PATIENCE or wait > PATIENCE:
+                    raise Throttled("the source asked for a long pause", retry_after=max(wait, self.paused_for()))
                 await self._sleep(wait)
-            sent_at = self._clock()
-            self._sent.append(sent_at)
-            return sent_at
+            return self._clock()
 
     def paused_for(self) -> float:
         """Seconds that are left of the pause in force; 0 without one."""
@@ -80,22 +114,19 @@ class Limiter:
         """Hold every request of the account back. Never shortens a pause, never longer than an hour."""
         self._paused_until = max(self._paused_until, self._clock() + min(seconds, LONGEST_PAUSE))
 
-    def throttled(self, sent_at: float, retry_after: str | None) -> float:
+    async def throttled(self, sent_at: float, retry_after: str | None) -> float:
         """Pause because the request sent at `sent_at` was refused; return the pause in seconds.
 
         Without a usable Retry-After the pause doubles from one refusal to the next, not within one burst.
         """
+        now = self._clock()
         if sent_at > self._throttled_at:
-            calm = self._clock() - self._throttled_at > _WINDOW + _LAST_PAUSE
+            calm = now - self._throttled_at > _WINDOW + _LAST_PAUSE
             self._in_a_row = 1 if calm else self._in_a_row + 1
-            self._throttled_at = self._clock()
+            self._throttled_at = now
         growing = min(_FIRST_PAUSE * 2.0 ** min(self._in_a_row - 1, 10), _LAST_PAUSE)
         seconds = parse_retry_after(retry_after, self._now()) or growing
         self.pause(seconds)
+        self._refused.append(now)
+        await self._window.refused(min(seconds, LONGEST_PAUSE), sum(now - at < _WINDOW for at in self._refused))
         return seconds
-
-    def _wait(self) -> float:
-        wait = self.paused_for()
-        if len(self._sent) == self._per_minute:
-            wait = max(wait, self._sent[0] + _WINDOW - self._clock())
-        return wait

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -33,6 +33,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _ATTEMPTS = 4
+_APART = frozenset({"export", "retrieve"})  # all goes on without them
 _REDIRECTS = 3
 _LONGEST_WAIT = 30.0  # seconds between two attempts
 _HEADERS_SECONDS = 180.0  # for an answer to begin, however slowly its headers drip
@@ -45,7 +46,10 @@ class Call:
     operation: str
     method: str
     url: httpx.URL
-    recording_id: str | None = None  # None: a listing
+    recording_id: str | None = None
+    body: Mapping[str, object] | None = None  # JSON to be sent
+    share: float = 1.0  # of the quota, at most so much for calls of its kind
+    attempts: int = _ATTEMPTS  # failures after which it is given up
     accept: frozenset[int] = frozenset({200})
     may_leave: bool = False  # a redirect to another origin may be followed, without the token
     still: Callable[[], Awaitable[None]] | None = None  # asked just before the request goes out
@@ -55,6 +59,11 @@ class Call:
     refreshed: bool = field(default=False, init=False)
     give_up_at: float | None = field(default=None, init=False)
 
+    @property
+    def item(self) -> bool:
+        """Whether an answer that refuses it says nothing about all other requests."""
+        return self.recording_id is not None or self.operation in _APART
+
     def failed(self, outcome: Outcome, cause: str) -> ArchiverError:
         """Note why this attempt failed and build its error."""
         self.outcome, self.cause = outcome, cause
@@ -62,11 +71,11 @@ class Call:
 
     def misled(self, cause: str) -> ArchiverError:
         """Build the error of a redirect that is not followed: one recording's trouble, or the listing's."""
-        return self.failed(Outcome.SKIP if self.recording_id is not None else Outcome.REDIRECT, cause)
+        return self.failed(Outcome.SKIP if self.item else Outcome.REDIRECT, cause)
 
 
 class SourceHttp:
-    """Sends the requests of one account. `requests_sent` and `retries` (by cause) only ever grow."""
+    """Sends the requests of one account. `requests_sent`, `sent` and `retries` (by cause) only ever grow."""
 
     def __init__(
         self,
@@ -86,6 +95,7 @@ class SourceHttp:
         self._sleep, self._clock, self._now = sleep, clock, now
         self.clock_ahead: timedelta | None = None  # of the origin over ours, whole seconds; None: it has not said
         self.requests_sent = 0
+        self.sent: Counter[str] = Counter()  # requests by operation
         self.retries: Counter[str] = Counter()
 
     async def run(self, call: Call, attempt: Callable[[Call], Awaitable[T]]) -> T:
@@ -162,12 +172,13 @@ class SourceHttp:
         raise call.failed(Outcome.RETRY, f"redirect_status_{response.status_code}")
 
     async def _send(self, call: Call, url: httpx.URL, token: str | None) -> httpx.Response:
-        sent_at = await self._limiter.acquire() if token is not None else self._clock()
+        sent_at = await self._limiter.acquire(call.share) if token is not None else self._clock()
         if call.still is not None:  # waiting for the quota can take minutes
             await call.still()
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        request = self._client.build_request(call.method, url, headers=headers)
+        request = self._client.build_request(call.method, url, headers=headers, json=call.body)
         self.requests_sent += 1
+        self.sent[call.operation] += 1
         try:
             async with asyncio.timeout(_HEADERS_SECONDS):
                 response = await self._client.send(request, stream=True)
@@ -188,28 +199,26 @@ class SourceHttp:
             self.clock_ahead = there - self._now().replace(microsecond=0)
 
     def _is_throttled(self, call: Call, response: httpx.Response) -> bool:
-        outcome = outcome_of_status(
-            response.status_code, item=call.recording_id is not None, retry_after="retry-after" in response.headers
-        )
+        outcome = outcome_of_status(response.status_code, item=call.item, retry_after="retry-after" in response.headers)
         return outcome is Outcome.THROTTLED
 
     async def _throttled(self, call: Call, response: httpx.Response, sent_at: float) -> Throttled:
         await discard(response)
-        wait = self._limiter.throttled(sent_at, response.headers.get("retry-after"))
+        wait = await self._limiter.throttled(sent_at, response.headers.get("retry-after"))
         call.outcome, call.cause = Outcome.THROTTLED, f"status_{response.status_code}"
         log.warning("source_throttled", account=self._account, operation=call.operation, wait=round(wait, 1))
         return Throttled(f"{call.operation}: the source asked for a pause", retry_after=wait)
 
     async def _reject(self, call: Call, response: httpx.Response) -> ArchiverError:
         await discard(response)
-        outcome = outcome_of_status(response.status_code, item=call.recording_id is not None)
+        outcome = outcome_of_status(response.status_code, item=call.item)
         # A success that the operation does not know (204 to a listing, 206 to a download) is no success.
         return call.failed(Outcome.RETRY if outcome is Outcome.DONE else outcome, f"status_{response.status_code}")
 
     def _enough(self, call: Call, state: RetryCallState) -> bool:
         """Say whether to stop: after four failures, or when throttling would take longer than patience allows."""
         if not isinstance(_error(state), Throttled):
-            return call.failures >= _ATTEMPTS
+            return call.failures >= call.attempts
         now = self._clock()
         call.give_up_at = call.give_up_at or now + PATIENCE
         return now + self._limiter.paused_for() > call.give_up_at

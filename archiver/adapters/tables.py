@@ -22,11 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from archiver.adapters.control_tables import controls, policy_sets
+from archiver.adapters.export_tables import backfills, export_jobs, exports, quota_used, quotas
 from archiver.adapters.table_basics import metadata, moment, state_type
 
 __all__ = [
-    "accounts", "controls", "days", "gap_events", "gaps", "history", "ledger", "metadata", "moment", "policy_sets",
-    "recordings", "refresh_tokens", "runs", "state_type",
+    "accounts", "backfills", "controls", "days", "export_jobs", "exports", "gap_events", "gaps", "history", "ledger",
+    "metadata", "moment", "policy_sets", "quota_used", "quotas", "recordings", "refresh_tokens", "runs", "state_type",
 ]  # fmt: skip
 
 accounts = Table(
@@ -110,6 +111,13 @@ recordings = Table(
     Column("claimed_by", Text, comment="run that holds the recording while transferring or purging"),
     Column("problem", Text, comment="why the last attempt failed, or why it is quarantined or excluded"),
     Column("policies_digest", Text, comment="policies under which the recording was excluded"),
+    Column(
+        "single_only",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="an export lacked it or spoilt it: it comes by a request of its own",
+    ),
     CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
     CheckConstraint("size > 0", name="size_positive"),
     CheckConstraint(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
+from archiver.adapters.limiter import OwnWindow
 from archiver.app import now, open_engine, open_source, open_store, policies_of
 from archiver.core.model import Slice, StoreFacts
 from archiver.errors import ArchiverError
@@ -96,7 +97,8 @@ async def _account(settings: Settings, account: Account, engine: AsyncEngine) ->
     neighbour = f"account {account.name}"
     until = now().replace(microsecond=0)
     try:
-        async with open_source(settings, account, engine) as source:
+        window = OwnWindow(account.requests_per_minute)  # the catalogue may not be there yet
+        async with open_source(settings, account, engine, window) as source:
             page = await source.list_page(Slice(until - timedelta(days=1), until), page=1, page_size=1)
     except ArchiverError as error:
         return bad(neighbour, error)

@@ -18,6 +18,9 @@ PLAIN = (
     "recounts_due",
     "unproven",
     "archived",
+    "exports",
+    "exported",
+    "unlisted_members",
     "adopted",
     "disagreeing",
     "bytes",
@@ -54,8 +57,11 @@ class PassReport:
     recounts_due: int = 0  # and those that are left for the next passes
     unproven: int = 0  # slices whose completeness the source's totals did not show
     archived: int = 0
-    adopted: int = 0  # of those: the object already stood there, from an attempt that was cut off
-    disagreeing: int = 0  # of those: not as long as listed, though two downloads agreed
+    exports: int = 0  # exports that the source was asked for
+    exported: int = 0  # of those archived: members of an export
+    unlisted_members: int = 0  # members of exports that are no listed recording, by all that is known
+    adopted: int = 0  # of those archived: the object already stood there, from an attempt that was cut off
+    disagreeing: int = 0  # of those archived: not as long as listed, though two downloads agreed
     bytes: int = 0
     endangered: int = 0  # not archived as the transfer began, and soon deleted by the source itself
     excluded: int = 0
@@ -70,6 +76,7 @@ class PassReport:
     already_gone: int = 0  # of those: the source said 404
     expired: int = 0  # deleted in the archive
     requests: int = 0
+    sent: Counter[str] = field(default_factory=Counter)  # the same by operation
     clock_seconds: int | None = None  # the source's clock is so far ahead of ours; None: it has not said
     retries: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)  # by kind, this pass
@@ -89,6 +96,7 @@ class PassReport:
     def as_counts(self) -> dict[str, object]:
         """Numbers for the log, the catalogue and `--json`."""
         counts: dict[str, object] = {name: getattr(self, name) for name in PLAIN}
+        counts |= {"sent": dict(self.sent)}
         counts |= {"retries": dict(self.retries), "failures": dict(self.failures), "kept": dict(self.kept)}
         counts |= {"seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()}}
         counts |= {} if self.clock_seconds is None else {"clock_seconds": self.clock_seconds}

@@ -186,6 +186,14 @@ class Account(Section):
         description="The source itself deletes a recording when its call began so long ago. null: never.",
     )
 
+    exports: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Bulk exports: where the quota is too small for single requests, wherever they save any, or never.",
+    )
+    export_user: Annotated[Secret | None, Blank] = Field(
+        default=None, description="Login name that exports are fetched under. Default: auth.username; else no exports."
+    )
+
     @field_validator("base_url")
     @classmethod
     def _encrypted(cls, url: str, info: ValidationInfo) -> str:
@@ -239,6 +247,12 @@ class Sync(Section):
         ge=timedelta(seconds=1),
         le=timedelta(days=1),
         description="Longest single download.",
+    )
+    export_deadline: Length = Field(
+        default=timedelta(hours=6),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=7),
+        description="Longest wait for an export; what it has not brought by then comes by single requests.",
     )
     shutdown_grace: Length = Field(
         default=timedelta(seconds=30),

@@ -89,8 +89,19 @@ class Deposit:
             msg = f"the download took longer than {self.timeout:.0f} s (sync.download_timeout)"
             raise Transient(msg) from None
 
+    async def land(self, recording: Recording, place: Place, stream: AudioStream) -> Deposited:
+        """Copy one recording to its place out of a stream that can be read once only. Raises like `bring`."""
+        received, judgement, adopted = await self._land(recording, place, None, stream)
+        if judgement is Download.DOUBTFUL:
+            raise BodyRejected(disagreement(recording, received))
+        return Deposited(fixity=received, size_disagrees=False, adopted=adopted)
+
     async def _attempt(self, recording: Recording, place: Place, before: Fixity | None) -> _Outcome:
-        async with self.source.download(recording.id) as stream, AsyncExitStack() as cleanup:
+        async with self.source.download(recording.id) as stream:
+            return await self._land(recording, place, before, stream)
+
+    async def _land(self, recording: Recording, place: Place, before: Fixity | None, stream: AudioStream) -> _Outcome:
+        async with AsyncExitStack() as cleanup:
             body = Body(stream, limit=longest(recording.size))
             head = await body.part(self.store.part_size)
             if problem := not_audio(head[:SNIFF_BYTES]):

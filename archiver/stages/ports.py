@@ -143,10 +143,12 @@ class ObjectStore(Protocol):
 class Catalogue(Protocol):
     """The record. Every change writes its history row with it; `mark` is what the history says."""
 
-    async def claim(self, account: str, mark: Mark, *, limit: int, first_before: datetime | None = None) -> list[Entry]:
+    async def claim(
+        self, account: str, mark: Mark, *, limit: int, first_before: datetime | None, recent_since: datetime | None
+    ) -> list[Entry]:
         """Take due recordings for transfer: they are the run's until it moves them on.
 
-        Those whose call started before `first_before` come first, the oldest of them ahead of all.
+        First those whose call started before `first_before`, then those since `recent_since`, then all others.
         """
         ...
 

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
-from archiver.core import backoff, naming, sidecar
-from archiver.core.candidates import candidate
+from archiver.core import backoff
 from archiver.core.clocks import latest
 from archiver.core.danger import SourceRetention
-from archiver.core.holds import holding
 from archiver.core.model import Entry, State
-from archiver.core.retention import excluded_by
-from archiver.core.rulebook import Rulebook
 from archiver.errors import (
     ArchiverError,
     Conflict,
     NotFound,
-    ObjectExists,
     SkipItem,
     StopDaemon,
     StopStage,
@@ -29,15 +25,16 @@ from archiver.errors import (
     Transient,
     Unreachable,
 )
-from archiver.stages.budget import ByteBudget
+from archiver.stages.archiving import Archivist
 from archiver.stages.context import Context
-from archiver.stages.deposit import Deposit, Deposited, Place
-from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore
-from archiver.stages.retention_ports import Controls
+from archiver.stages.deposit import Deposit
+from archiver.stages.exporting import Exporting
+from archiver.stages.ports import Catalogue, CatalogueReads
 from archiver.stages.workers import run_workers
 
 log = structlog.get_logger()
 
+PATIENCE = timedelta(minutes=10)  # for exports, in one pass
 UNLUCKY_STREAK = 20  # failures in a row, none succeeding between: a neighbour is down, not a recording bad
 
 
@@ -47,37 +44,61 @@ class Transfer:
 
     context: Context
     deposit: Deposit
-    store: ObjectStore
+    archivist: Archivist
+    exporting: Exporting
     catalogue: Catalogue
     reads: CatalogueReads
-    rules: Rulebook
-    controls: Controls
-    budget: ByteBudget
-    prefix: str
     concurrency: int
     attempts: int  # tries before a recording goes on the gap list
+    room: Callable[[], Awaitable[int]]  # single requests that the quota allows in one round
+    lookback: timedelta  # calls since then come before all history
+    until: datetime | None = None  # no round begins later: other work waits
     retention: SourceRetention | None = None  # None: the source deletes nothing by itself
     claimed: deque[Entry] = field(default_factory=deque)
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    left: int = 0  # recordings that this round may still claim
     streak: int = 0
 
     async def run(self) -> None:
-        """Transfer everything that is due, `concurrency` at a time."""
+        """Transfer everything that is due: by exports where the quota is small, and by single requests."""
+        await self._prepare()
+        try:
+            while await self._round():
+                pass
+        finally:
+            # also when cancelled: what was claimed and not finished is free again at once
+            back = self.context.mark("handed back unfinished")
+            await asyncio.shield(self.catalogue.hand_back(self.context.account, back, forgive=True))
+
+    async def _prepare(self) -> None:
         context, account = self.context, self.context.account
         orphans = context.mark("the process that held it has ended")
         if lost := await self.catalogue.hand_back(account, orphans, forgive=False):
             log.warning("claims_recovered", recordings=lost)
         await self.catalogue.requeue_failed(account, context.mark("tried again after a day on the gap list"))
         changed = context.mark("the policies have changed")
-        await self.catalogue.requeue_excluded(account, self.rules.policies.digest, changed)
+        await self.catalogue.requeue_excluded(account, self.archivist.rules.policies.digest, changed)
         if self.retention is not None:
             await self._warn(self.retention)
-        try:
-            await run_workers(self.concurrency, self._work)
-        finally:
-            # also when cancelled: what was claimed and not finished is free again at once
-            back = context.mark("handed back unfinished")
-            await asyncio.shield(self.catalogue.hand_back(account, back, forgive=True))
+
+    async def _round(self) -> bool:
+        """Order exports, fetch single recordings meanwhile, then fetch exports. True: there may be more to do."""
+        room, report, closed = await self.room(), self.context.report, self.exporting.closed
+        await self.exporting.order(room)
+        self.left, archived = max(room, 1), report.archived
+        await run_workers(self.concurrency, self._work)
+        limited = self.left <= 0
+        await self.exporting.collect(None if limited else self._patience())
+        moved = report.archived > archived or self.exporting.closed > closed
+        return moved and not self.context.stopping() and not self._is_late()
+
+    def _patience(self) -> datetime:
+        """How long exports are waited for, when there is nothing else to do."""
+        longest = self.context.clock() + PATIENCE
+        return longest if self.until is None else min(longest, self.until)
+
+    def _is_late(self) -> bool:
+        return self.until is not None and self.context.clock() >= self.until
 
     async def _warn(self, retention: SourceRetention) -> None:
         """Say which recordings the source will soon delete by itself, archived or not."""
@@ -103,14 +124,18 @@ class Transfer:
 
     async def _next(self) -> Entry | None:
         async with self.claiming:
-            if not self.claimed and not self.context.stopping():
+            if not self.claimed and not self.context.stopping() and self.left > 0:
                 self.claimed.extend(await self._claim())
+                self.left -= len(self.claimed)
             return None if self.context.stopping() or not self.claimed else self.claimed.popleft()
 
     async def _claim(self) -> list[Entry]:
-        mark, limit = self.context.mark("claimed for transfer"), self.concurrency * 2
+        mark, limit = self.context.mark("claimed for transfer"), min(self.concurrency * 2, self.left)
         first = None if self.retention is None else self.retention.endangered_before(self._latest())
-        return await self.catalogue.claim(self.context.account, mark, limit=limit, first_before=first)
+        recent = mark.at - self.lookback
+        return await self.catalogue.claim(
+            self.context.account, mark, limit=limit, first_before=first, recent_since=recent
+        )
 
     async def _transfer(self, entry: Entry) -> None:
         try:
@@ -120,17 +145,11 @@ class Transfer:
 
     async def _settle(self, entry: Entry) -> None:
         """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
-        policy = excluded_by(entry.recording, self.rules)
-        if policy is not None and not await self._on_hold(entry):
-            await self._exclude(entry, policy)
-            return
         if entry.attempts > self.attempts:  # attempts of processes that died count: it may be what they died of
             await self._postpone(entry, SkipItem("the process died in the last attempt"))
             return
         try:
-            await self._archive(entry)
-        except ObjectExists as error:
-            await self._quarantine(entry, str(error))
+            await self.archivist.archive(entry, self.deposit.bring)
         except (Conflict, Throttled, StopStage, StopDaemon):
             raise
         except (Transient, SkipItem) as error:
@@ -138,72 +157,6 @@ class Transfer:
             self._watch_streak(error)
         else:
             self.streak = 0
-
-    async def _on_hold(self, entry: Entry) -> bool:
-        """Whether a case holds it: that beats a policy that keeps it out of the archive."""
-        terms = await self.controls.terms(self.context.clock())
-        return bool(holding(candidate(entry), terms.holds))
-
-    async def _archive(self, entry: Entry) -> None:
-        recording = entry.recording
-        key = naming.audio_key(self.prefix, recording)
-        place = Place(key, self.rules.regime(recording).storage_class)
-        part = self.store.part_size
-        # twice: the pieces as they come and the part made of them
-        async with self.budget.lend(2 * min(recording.size or part, part)):
-            deposited = await self.deposit.bring(recording, place)
-        await self._write_sidecar(entry, key, deposited)
-        mark = self.context.mark("stored", key=key, sha256=deposited.fixity.sha256, size=deposited.fixity.size)
-        await self.catalogue.advance(
-            entry,
-            State.STORED,
-            mark,
-            key=key,
-            sha256=deposited.fixity.sha256,
-            size=deposited.fixity.size,
-            size_disagrees=deposited.size_disagrees,
-            stored_at=mark.at,
-            problem="the listed size is another one" if deposited.size_disagrees else None,
-        )
-        self._count(deposited)
-
-    def _count(self, deposited: Deposited) -> None:
-        report = self.context.report
-        report.archived += 1
-        report.bytes += deposited.fixity.size
-        report.adopted += deposited.adopted
-        report.disagreeing += deposited.size_disagrees
-        if deposited.size_disagrees:
-            log.warning("size_disagrees", size=deposited.fixity.size)
-        log.debug("recording_stored", size=deposited.fixity.size, adopted=deposited.adopted)
-
-    async def _write_sidecar(self, entry: Entry, key: str, deposited: Deposited) -> None:
-        body = sidecar.render(
-            entry.recording,
-            key=key,
-            fixity=deposited.fixity,
-            size_disagrees=deposited.size_disagrees,
-            listed_at=entry.listed_at,
-        )
-        beside = naming.sidecar_key(key)
-        try:
-            await self.store.create(beside, body, content_type=naming.SIDECAR_TYPE)
-        except ObjectExists:
-            if await self.store.read(beside, limit=sidecar.LIMIT) != body:
-                await self.store.replace(beside, body, content_type=naming.SIDECAR_TYPE)
-
-    async def _exclude(self, entry: Entry, policy: str) -> None:
-        reason, digest = f"policy {policy} says archive: false", self.rules.policies.digest
-        mark = self.context.mark(reason)
-        await self.catalogue.advance(entry, State.EXCLUDED, mark, problem=reason, policies_digest=digest)
-        self.context.report.excluded += 1
-        log.info("recording_excluded", policy=policy)
-
-    async def _quarantine(self, entry: Entry, reason: str) -> None:
-        await self.catalogue.advance(entry, State.QUARANTINED, self.context.mark(reason), problem=reason)
-        self.context.report.quarantined += 1
-        self.context.report.fail(entry.id, "quarantined", reason)
-        log.error("recording_quarantined", reason=reason)
 
     async def _postpone(self, entry: Entry, error: ArchiverError) -> None:
         context, reason = self.context, str(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from archiver.core.zip_format import (
@@ -232,7 +232,7 @@ def _pieces(inflater: zlib._Decompress, raw: bytes) -> Iterator[bytes]:
             return
 
 
-async def members(chunks: AsyncIterator[bytes], *, most: int) -> AsyncIterator[Member]:
+async def members(chunks: AsyncIterator[bytes], *, most: int) -> AsyncGenerator[Member, None]:
     """Walk the members of a ZIP. `most`: bytes that they may unpack to in all.
 
     Raises BodyRejected where the ZIP is cut off, or does not go on as one. What a member raises by itself leaves the

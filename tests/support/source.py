@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from archiver.adapters.http_client import make_client
-from archiver.adapters.limiter import Limiter
+from archiver.adapters.limiter import Limiter, OwnWindow
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.adapters.token import StaticToken, TokenProvider
 from tests.support.fake_time import FakeTime
@@ -43,7 +43,7 @@ async def open_source(
             account="acme",
             account_id=account_id,
             tokens=tokens or StaticToken("sim-token"),
-            limiter=Limiter(per_minute, clock=time.clock, sleep=time.sleep, now=time.now),
+            limiter=Limiter(OwnWindow(per_minute, clock=time.clock), clock=time.clock, sleep=time.sleep, now=time.now),
             client=client,
             sleep=time.sleep,
             clock=time.clock,

@@ -64,6 +64,7 @@ class World:
     policies: Mapping[str, object] = field(default_factory=dict)
     read_timeout: float = 5.0  # seconds that the source may stall
     time: FakeTime = field(default_factory=FakeTime)  # in which the archiver waits before it tries again
+    longest: timedelta | None = None  # of the transfer's rounds, as in the daemon
     exit_code: int = -1
 
     def section(self, name: str) -> dict[str, object]:
@@ -88,16 +89,23 @@ class World:
     @asynccontextmanager
     async def app(self) -> AsyncIterator[App]:
         """The archiver, opened, with the world's clock."""
-        waiting = Waiting(sleep=self.time.sleep, seconds=self.time.clock, read=self.read_timeout, store=BRIEF)
+        waiting = Waiting(
+            sleep=self.time.sleep, seconds=self.time.clock, shared=self.time.clock, read=self.read_timeout, store=BRIEF
+        )
         async with open_app(self.settings, self.clock, waiting) as opened:
             yield opened
 
     async def sync(self) -> Pass:
         """One pass of every stage, as `archiver sync` does it."""
         async with self.app() as app:
-            done = Pass(app=app, run=new_run_id())
+            done = Pass(app=app, run=new_run_id(), sleep=self.sleep, longest=self.longest)
             self.exit_code = await done.sync()
             return done
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for an export: the time of day goes on, and time by which requests are counted with it."""
+        self.clock.move(seconds=seconds)
+        await self.time.sleep(seconds)
 
     async def verify(self, *states: State) -> Pass:
         """Verify what is archived, or what is in the given states, as `archiver verify` does it."""

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.adapters.limiter import LONGEST_PAUSE, PATIENCE, Limiter, parse_retry_after
+from archiver.adapters.limiter import LONGEST_PAUSE, PATIENCE, Limiter, OwnWindow, parse_retry_after
 from archiver.errors import Throttled
 from tests.support.fake_time import FakeTime
 
 
 def limiter_of(per_minute: int, time: FakeTime) -> Limiter:
-    return Limiter(per_minute, clock=time.clock, sleep=time.sleep, now=time.now)
+    return Limiter(OwnWindow(per_minute, clock=time.clock), clock=time.clock, sleep=time.sleep, now=time.now)
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,7 +63,7 @@ async def test_a_cancelled_waiter_costs_nobody_a_turn() -> None:
         await gate.wait()
         await time.sleep(seconds)
 
-    limiter = Limiter(1, clock=time.clock, sleep=held, now=time.now)
+    limiter = Limiter(OwnWindow(1, clock=time.clock), clock=time.clock, sleep=held, now=time.now)
     await limiter.acquire()
     sleeping, queued, last = (asyncio.create_task(limiter.acquire()) for _ in range(3))
     await asyncio.sleep(0)
@@ -135,11 +135,11 @@ def test_no_retry_after_breaks_anything(header: str) -> None:
 async def test_without_retry_after_the_pause_grows_from_refusal_to_refusal() -> None:
     time = FakeTime()
     limiter = limiter_of(100, time)
-    pauses = [limiter.throttled(await limiter.acquire(), None) for _ in range(7)]
+    pauses = [await limiter.throttled(await limiter.acquire(), None) for _ in range(7)]
     assert pauses == [5, 10, 20, 40, 60, 60, 60]
     time.seconds += 600  # calm since
-    assert limiter.throttled(await limiter.acquire(), "0") == 5
-    assert limiter.throttled(await limiter.acquire(), "Fri, 01 Mar 2999 12:00:00 GMT") == LONGEST_PAUSE
+    assert await limiter.throttled(await limiter.acquire(), "0") == 5
+    assert await limiter.throttled(await limiter.acquire(), "Fri, 01 Mar 2999 12:00:00 GMT") == LONGEST_PAUSE
 
 
 async def test_one_burst_of_refusals_counts_once() -> None:
@@ -147,6 +147,6 @@ async def test_one_burst_of_refusals_counts_once() -> None:
     limiter = limiter_of(100, time)
     sent = [await limiter.acquire() for _ in range(16)]
     time.seconds += 0.2
-    assert {limiter.throttled(sent_at, None) for sent_at in sent} == {5}
+    assert {await limiter.throttled(sent_at, None) for sent_at in sent} == {5}
     assert limiter.paused_for() == pytest.approx(5)
     assert all(earlier <= later for earlier, later in pairwise(sent))

@@ -1,0 +1,211 @@
+"""The members of an export's ZIP: each is found out to be one listed recording and archived, or it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import structlog
+
+from archiver.core.exports import Listed, Names, only
+from archiver.core.model import Entry, Recording, State
+from archiver.errors import ArchiverError, Conflict, SkipItem, Throttled, Transient
+from archiver.stages.archiving import Archivist
+from archiver.stages.context import Context
+from archiver.stages.deposit import SPARE_BYTES, Deposit, Deposited, Place
+from archiver.stages.export_ports import ExportRecord
+from archiver.stages.ports import AudioStream, CatalogueReads
+from archiver.stages.unzip import Member, members
+from archiver.stages.workers import first_leaf
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of an export's members, over all of its ZIPs and all times that they came in this pass."""
+
+    stored: int = 0
+    unwanted: int = 0  # archived before
+    unlisted: int = 0  # no listed recording has this name and size
+    ambiguous: int = 0  # several have
+    repeated: int = 0
+    spoilt: int = 0  # refused, corrupt, or not as listed
+    taken: dict[str, str | None] = field(default_factory=dict)  # recording -> SHA-256, once it is stored
+
+    def counts(self) -> dict[str, int]:
+        """Numbers for the record and the log; what did not happen is left out."""
+        names = ("stored", "unwanted", "unlisted", "ambiguous", "repeated", "spoilt")
+        return {name: count for name in names if (count := getattr(self, name))}
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What one ZIP has shown so far."""
+
+    names: Names
+    tally: Tally
+    said: dict[str, object]
+    slots: asyncio.Semaphore
+    group: asyncio.TaskGroup
+    again: list[tuple[str, str]] = field(default_factory=list)  # the same of members that came a second time
+
+
+@dataclass(slots=True, kw_only=True)
+class MemberReader:
+    """Archives the members of ZIPs. Memory holds what the byte budget lends, whatever the ZIP's size."""
+
+    context: Context
+    archivist: Archivist
+    deposit: Deposit
+    record: ExportRecord
+    reads: CatalogueReads
+    concurrency: int
+    part_size: int  # bytes: smaller members are held whole
+
+    async def read(self, chunks: AsyncIterator[bytes], names: Names, tally: Tally, *, export: int) -> str | None:
+        """Read a ZIP to its end. Returns why that was not possible, None where it was."""
+        problem = None
+        most = 2 * names.size + SPARE_BYTES * (1 + names.count)
+        try:
+            async with asyncio.TaskGroup() as group:
+                said: dict[str, object] = {"export": export}
+                walk = _Walk(names, tally, said, asyncio.Semaphore(self.concurrency), group)
+                try:
+                    async with aclosing(members(chunks, most=most)) as found:
+                        async for member in found:
+                            await self._take(member, walk)
+                            if self.context.stopping():
+                                break
+                except Throttled:
+                    raise
+                except Transient as error:
+                    problem = str(error)
+        except BaseExceptionGroup as failed:
+            raise first_leaf(failed) from None
+        for recording_id, sha256 in walk.again:
+            await self._compare(recording_id, sha256, walk)
+        return problem
+
+    async def _take(self, member: Member, walk: _Walk) -> None:
+        """Find out which recording a member is, and have it archived. What is wrong with it alone is only counted."""
+        if member.refusal is not None:
+            walk.tally.spoilt += 1
+            log.warning("export_member_refused", reason=member.refusal, **walk.said)
+            return
+        head, ended = b"", False
+        fitting = walk.names.fitting(member.name, member.size)
+        try:
+            if member.size is None and len(fitting) > 1:
+                head, ended = await self._peek(member)
+                fitting = [one for one in fitting if self._may_be(one, len(head), ended=ended)]
+            await self._settle(member, head, fitting, walk)
+        except Transient as error:  # the walk goes on where the ZIP does
+            walk.tally.spoilt += 1
+            log.warning("export_member_spoilt", reason=str(error), **walk.said)
+
+    async def _peek(self, member: Member) -> tuple[bytes, bool]:
+        """Read up to a part of a member whose size nobody has told; True: that is all of it."""
+        pieces, have = list[bytes](), 0
+        while have <= self.part_size:
+            piece = await anext(member.chunks(), None)
+            if piece is None:
+                return b"".join(pieces), True
+            pieces.append(piece)
+            have += len(piece)
+        return b"".join(pieces), False
+
+    def _may_be(self, one: Listed, have: int, *, ended: bool) -> bool:
+        return one.size is None or (one.size == have if ended else one.size >= have)
+
+    async def _settle(self, member: Member, head: bytes, fitting: list[Listed], walk: _Walk) -> None:
+        one = only(fitting)
+        if one is None:
+            walk.tally.ambiguous += bool(fitting)
+            walk.tally.unlisted += not fitting
+            if not fitting:
+                self.context.report.unlisted_members += 1
+                log.warning("export_member_unlisted", size=member.size, **walk.said)
+        elif one.recording_id in walk.tally.taken:
+            walk.tally.repeated += 1
+            walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
+        elif not one.due:
+            walk.tally.unwanted += 1
+        else:
+            await self._claim(member, head, one, walk)
+
+    async def _claim(self, member: Member, head: bytes, one: Listed, walk: _Walk) -> None:
+        mark = self.context.mark("claimed for transfer", **walk.said)
+        entry = await self.record.claim_one(self.context.account, one.recording_id, mark)
+        if entry is None:
+            walk.tally.unwanted += 1
+            return
+        walk.tally.taken[entry.id] = None
+        await walk.slots.acquire()
+        read = asyncio.Event()
+        stream = _noted(_joined(head, member.chunks()), read.set)
+        task = walk.group.create_task(self._archive(entry, stream, walk))
+        task.add_done_callback(lambda _: walk.slots.release())
+        task.add_done_callback(lambda _: read.set())
+        await read.wait()  # the next member begins where this one ends; storing it goes on meanwhile
+
+    async def _archive(self, entry: Entry, chunks: AsyncIterator[bytes], walk: _Walk) -> None:
+        with structlog.contextvars.bound_contextvars(recording_id=entry.id):
+            try:
+                await self._bring(entry, AudioStream(None, None, chunks), walk)
+            except Conflict as error:
+                log.warning("claim_lost", reason=str(error))
+            except Throttled:
+                raise
+            except (Transient, SkipItem) as error:
+                await self._give_back(entry, error, walk)
+
+    async def _bring(self, entry: Entry, stream: AudioStream, walk: _Walk) -> None:
+        async def land(recording: Recording, place: Place) -> Deposited:
+            deposited = await self.deposit.land(recording, place, stream)
+            walk.tally.taken[entry.id] = deposited.fixity.sha256
+            return deposited
+
+        if await self.archivist.archive(entry, land, walk.said):
+            walk.tally.stored += 1
+            self.context.report.exported += 1
+
+    async def _give_back(self, entry: Entry, error: ArchiverError, walk: _Walk) -> None:
+        walk.tally.spoilt += 1
+        del walk.tally.taken[entry.id]
+        log.warning("export_member_spoilt", reason=str(error), **walk.said)
+        await self.record.release(entry, self.context.mark(f"its member of an export was not stored: {error}"))
+
+    async def _compare(self, recording_id: str, sha256: str, walk: _Walk) -> None:
+        """A second member of a name and size: nothing is lost where both are the same; else one is another's."""
+        stored = walk.tally.taken.get(recording_id)
+        if stored is None or stored == sha256:
+            return
+        entry = await self.reads.entry(self.context.account, recording_id)
+        if entry is not None and entry.state is State.STORED:
+            with structlog.contextvars.bound_contextvars(recording_id=recording_id):
+                await self.archivist.quarantine(entry, "an export has two different members of its name and size")
+
+
+async def _hashed(chunks: AsyncIterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    async for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if head:
+        yield head
+    async for chunk in rest:
+        yield chunk
+
+
+async def _noted(chunks: AsyncIterator[bytes], ended: Callable[[], None]) -> AsyncIterator[bytes]:
+    """Pass a stream on, and say when all of it was read."""
+    async for chunk in chunks:
+        yield chunk
+    ended()
