@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
+from archiver.adapters.backfill_rows import BackfillRows
 from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
@@ -88,18 +89,24 @@ class App:
     candidates: CandidateReads
     sources: dict[str, RecordingsApi]
     exports: ExportRecord
+    backfills: BackfillRows
     quotas: dict[str, SharedQuota]
     budget: ByteBudget
     clock: Clock
 
     def account(self, name: str) -> Account:
         """Find an account's settings by name. Raises ConfigError."""
-        for account in self.settings.accounts:
-            if account.name == name:
-                return account
-        known = ", ".join(account.name for account in self.settings.accounts)
-        msg = f"there is no account {name!r} in the configuration; there is: {known}"
-        raise ConfigError(msg)
+        return account_of(self.settings, name)
+
+
+def account_of(settings: Settings, name: str) -> Account:
+    """Find an account's settings by name. Raises ConfigError."""
+    for account in settings.accounts:
+        if account.name == name:
+            return account
+    known = ", ".join(account.name for account in settings.accounts)
+    msg = f"there is no account {name!r} in the configuration; there is: {known}"
+    raise ConfigError(msg)
 
 
 def policies_of(settings: Settings) -> PolicySet:
@@ -245,6 +252,7 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             terms=LiveTerms(controls, policies, [account.name for account in settings.accounts]),
             candidates=CandidateReads(engine),
             exports=ExportRecord(engine, catalogue),
+            backfills=BackfillRows(engine),
             sources=sources,
             quotas=shared,
             budget=ByteBudget(MEMORY_FOR_BODIES),

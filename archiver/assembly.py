@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
 from archiver.app import App
+from archiver.budgeting import retention_of
 from archiver.core import budget
-from archiver.core.danger import SourceRetention
 from archiver.core.recount import allowance
 from archiver.stages.archiving import Archivist
+from archiver.stages.backfilling import Backfilling
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit
 from archiver.stages.discover import Discover
@@ -50,6 +51,13 @@ class Assembly:
             lookback=sync.lookback,
             recount_every=sync.recount_every,
             allowance=allowance(account.requests_per_minute, sync.every, sync.recount_share),
+            history=Backfilling(
+                context=context,
+                record=app.backfills,
+                recount=replace(recount),
+                page_size=sync.page_size,
+                allowance=budget.room(account.requests_per_minute, sync.every, sync.recount_share) // 2,
+            ),
         )
 
     def verify(self, context: Context) -> Verify:
@@ -88,7 +96,7 @@ class Assembly:
             room=partial(self._room, account.name),
             lookback=sync.lookback,
             until=None if self.longest is None else app.clock() + self.longest,
-            retention=self._retention(account.name),
+            retention=retention_of(account, app.settings),
         )
 
     def _exporting(self, context: Context, deposit: Deposit, archivist: Archivist) -> Exporting:
@@ -111,7 +119,7 @@ class Assembly:
             always=account.exports == "always",
             deadline=sync.export_deadline,
             lookback=sync.lookback,
-            retention=self._retention(account.name),
+            retention=retention_of(account, app.settings),
             sleep=self.sleep,
         )
 
@@ -119,10 +127,6 @@ class Assembly:
         """Single requests that archiving may use until the next pass: listing and recounts need some as well."""
         standing, sync = await self.app.quotas[account].standing(), self.app.settings.sync
         return budget.room(standing.in_force, sync.every, sync.recount_share)
-
-    def _retention(self, account: str) -> SourceRetention | None:
-        age = self.app.account(account).source_retention
-        return None if age is None else SourceRetention(age=age, warning=self.app.settings.sync.endangered_before)
 
     def protect(self, context: Context) -> Protect:
         """Build the stage that keeps locks and holds."""

@@ -10,7 +10,9 @@ from typing import Protocol
 
 import structlog
 
+from archiver.adapters.budget_reads import BudgetReads
 from archiver.app import App
+from archiver.core.budget import deletes_allowed
 from archiver.core.caps import SOURCE_SIDE, Side, at_source, check_caps, in_archive
 from archiver.core.decision import Action
 from archiver.core.lifecycle import ARCHIVED, AT_SOURCE
@@ -90,12 +92,22 @@ class Deletions:
             return
         plan = await self.draft({state for state, bound in bounds if bound is not None}, started_before=before)
         items = plan.items if deletion.in_archive is Mode.AUTOMATIC else plan.at_source()
-        await self.delete(items, {})
+        await self.delete(items, {}, {name: await self._allowed(name) for name in self.app.sources})
 
-    async def delete(self, items: Sequence[PlanItem], under: Mapping[str, object]) -> None:
+    async def _allowed(self, account: str) -> int:
+        """Deletions at the source that the quota leaves room for: archiving comes first."""
+        app = self.app
+        standing = await app.quotas[account].standing()
+        due = await BudgetReads(app.engine).count_due(account, app.clock())
+        return deletes_allowed(standing.in_force, app.settings.sync.every, due)
+
+    async def delete(
+        self, items: Sequence[PlanItem], under: Mapping[str, object], most: Mapping[str, int] | None = None
+    ) -> None:
         """Delete what is named, at the source first. Raises SafetyLimit before anything is deleted.
 
-        `under`: the plan and who has approved it, for the history.
+        `under`: the plan and who has approved it, for the history. `most`: of each account, at the source; the caps
+        are held against all of it nevertheless.
         """
         if (pause := await self.app.terms.paused()) is not None:
             raise SafetyLimit(pause, hint="to end the pause: archiver resume")
@@ -108,10 +120,17 @@ class Deletions:
         for name in sorted({item.account for item in items}):
             context = self.context(name)
             with structlog.contextvars.bound_contextvars(account=name):
-                if mine := _of(name, there):
+                if mine := self._affordable(_of(name, there), None if most is None else most[name]):
                     await self.stage(context, "purge", partial(self._purge(context, under).run, mine))
                 if mine := _of(name, here):
                     await self.stage(context, "expire", partial(self._expire(context, under).run, mine))
+
+    def _affordable(self, items: list[PlanItem], most: int | None) -> list[PlanItem]:
+        """Leave what the quota has no room for to a later pass."""
+        if most is None or len(items) <= most:
+            return items
+        log.info("deletions_deferred", due=len(items), now=most)
+        return items[:most]
 
     async def _check_caps(
         self, items: Sequence[PlanItem], side: Side, states: Collection[State], count: Callable[[str], Awaitable[int]]

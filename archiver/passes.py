@@ -17,6 +17,7 @@ from archiver.adapters.database import exclusive
 from archiver.adapters.run_log import begin_run, end_run
 from archiver.app import App
 from archiver.assembly import Assembly
+from archiver.budgeting import Budgeting, warn
 from archiver.core.model import Entry, Slice, State
 from archiver.core.plan import Plan
 from archiver.core.report import PassReport, exit_code
@@ -108,8 +109,15 @@ class Pass:
         context = self._context(name)
         with structlog.contextvars.bound_contextvars(account=name):
             if await self._stage(context, "discover", self.assembly.discover(context).run):
+                await self._forewarn(name)
                 await self._stage(context, "transfer", self.assembly.transfer(context).run)
             await self._verify(context, self.app.reads.entries(name, [State.STORED]))
+
+    async def _forewarn(self, name: str) -> None:
+        """Say what the quota will not do, before it is too late."""
+        app = self.app
+        budgeting, can_export = Budgeting(app.engine, app.settings, app.policies), app.sources[name].exports.usable
+        warn(await budgeting.of(app.account(name), app.quotas[name], can_export=can_export, now=app.clock()))
 
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
         await self._stage(context, "verify", partial(self.assembly.verify(context).run, entries))

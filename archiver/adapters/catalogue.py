@@ -30,7 +30,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from archiver.adapters.controls import extent
 from archiver.adapters.database import MARK, connection
 from archiver.adapters.rows import of_lock, to_entry
-from archiver.adapters.tables import accounts, exports, history, moment, recordings, state_type
+from archiver.adapters.tables import accounts, backfills, exports, history, moment, recordings, state_type
 from archiver.core.lifecycle import require_move
 from archiver.core.model import Entry, Mark, Protection, State
 from archiver.errors import Conflict
@@ -40,6 +40,11 @@ _UNDER_EXPORT = exists().where(
     exports.c.account == recordings.c.account,
     exports.c.closed_at.is_(None),
     recordings.c.call_start.between(exports.c.since, exports.c.until),
+)
+_PAUSED = exists().where(
+    backfills.c.account == recordings.c.account,
+    backfills.c.paused_at.is_not(None),
+    recordings.c.call_start.between(backfills.c.since, backfills.c.until),
 )
 CLAIMED = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
 
@@ -92,7 +97,9 @@ class Catalogue:
         due = (
             select(recordings.c.recording_id)
             .where(recordings.c.account == account, recordings.c.state == State.DISCOVERED)
-            .where(recordings.c.next_attempt_at <= mark.at, or_(recordings.c.single_only, ~_UNDER_EXPORT), *where)
+            .where(
+                recordings.c.next_attempt_at <= mark.at, or_(recordings.c.single_only, ~_UNDER_EXPORT), ~_PAUSED, *where
+            )
             .order_by(*order)
             .limit(limit)
             .with_for_update(skip_locked=True)

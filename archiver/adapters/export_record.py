@@ -25,6 +25,8 @@ _DUE = """
 account = :account and state = 'discovered' and next_attempt_at <= :now and not single_only
 and not exists (select from exports where exports.account = :account and closed_at is null
                 and call_start between since and until)
+and not exists (select from backfills where backfills.account = :account and paused_at is not null
+                and call_start between since and until)
 """
 #: Endangered ones and the latest ones are looked at apart: a long history must not hide them.
 _HOURS = text(f"""

@@ -13,6 +13,8 @@ import typer
 
 from archiver import __version__, logs
 from archiver.cli import (
+    backfilling,
+    budget,
     covering,
     deleting,
     erasing,
@@ -50,8 +52,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, deleting, erasing, holding, pausing, looking, explaining, covering, gapping, mending, proving,
-               setting_up):  # fmt: skip
+for module in (running, backfilling, deleting, erasing, holding, pausing, looking, budget, explaining, covering,
+               gapping, mending, proving, setting_up):  # fmt: skip
     module.add_to(cli)
 
 

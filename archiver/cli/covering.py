@@ -12,15 +12,17 @@ from typing import Annotated
 import typer
 
 from archiver.adapters import database
+from archiver.adapters.backfill_rows import BackfillRows
 from archiver.adapters.coverage_reads import CoverageReads
 from archiver.app import now, open_engine
 from archiver.cli.common import AsJson, State, add, echo, leave, moment, out, print_json, run, show, span, table, words
 from archiver.cli.looking import ACCOUNT, read_time
 from archiver.cli.summary import call_starts, told
+from archiver.core.backfill import kept_from
 from archiver.core.coverage import Coverage, DayFacts, DayRow, in_percent, total
 from archiver.core.gaps import Gap
 from archiver.errors import ConfigError
-from archiver.settings import Settings
+from archiver.settings import Account, Settings
 
 DAYS = 31  # shown where no range is given
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
@@ -111,7 +113,7 @@ def read_day(option: str, text: str) -> date:
 async def _coverage(settings: Settings, asked: Range, *, as_json: bool, as_csv: bool) -> int:
     async with open_engine(settings) as engine:
         await database.require_schema(engine)
-        view = await look(CoverageReads(engine), settings, asked)
+        view = await look(CoverageReads(engine), BackfillRows(engine), settings, asked)
     if as_json:
         print_json(document(view))
     elif as_csv:
@@ -121,13 +123,14 @@ async def _coverage(settings: Settings, asked: Range, *, as_json: bool, as_csv: 
     return view.code
 
 
-async def look(reads: CoverageReads, settings: Settings, asked: Range) -> View:
+async def look(reads: CoverageReads, history: BackfillRows, settings: Settings, asked: Range) -> View:
     """Read a range out of the record. Days that were never listed are unproven, days before the start are left out."""
     rows = {}
+    begins = {one.name: await _begin(history, one) for one in settings.accounts}
     for account in settings.accounts:
         if account.name not in asked.accounts:
             continue
-        first = max(asked.first, account.start_from.date())
+        first = max(asked.first, begins[account.name])
         if asked.as_of is None:
             known = await reads.days(account.name, first, asked.last)
         else:
@@ -135,7 +138,12 @@ async def look(reads: CoverageReads, settings: Settings, asked: Range) -> View:
         days = [first + timedelta(days=number) for number in range((asked.last - first).days + 1)]
         rows[account.name] = [known.get(day) or _unlisted(account.name, day) for day in days]
     gaps = await reads.gaps(asked.accounts, asked.first, asked.last, as_of=asked.as_of)
-    return View(asked, rows, gaps, {account.name: account.start_from.date() for account in settings.accounts})
+    return View(asked, rows, gaps, begins)
+
+
+async def _begin(history: BackfillRows, account: Account) -> date:
+    """First day that the account answers for: a finished backfill that reaches up to start_from goes before it."""
+    return kept_from(account.start_from, await history.all(account.name)).date()
 
 
 def _unlisted(account: str, day: date) -> DayRow:

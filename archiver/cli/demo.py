@@ -13,6 +13,7 @@ import typer
 
 from archiver import logs, plans
 from archiver.adapters import database
+from archiver.adapters.backfill_rows import BackfillRows
 from archiver.adapters.coverage_reads import CoverageReads
 from archiver.app import App, new_run_id, now, open_app, open_engine
 from archiver.cli.common import leave, out, run, words
@@ -193,7 +194,7 @@ async def _cover(settings: Settings) -> None:
     async with open_engine(settings) as engine:
         first = (now() - timedelta(days=SHOWN)).date()
         asked = chosen(settings, first.isoformat(), None, None)
-        show_coverage(await look(CoverageReads(engine), settings, asked))
+        show_coverage(await look(CoverageReads(engine), BackfillRows(engine), settings, asked))
 
 
 async def _pass(settings: Settings) -> PassReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ from archiver.adapters import database
 from archiver.adapters.catalogue_reads import AccountStatus, Reads, Search
 from archiver.adapters.controls import Controls
 from archiver.app import now, open_engine, open_store
+from archiver.budgeting import Budget
+from archiver.cli.budget import as_document, budgets_of, outlook
 from archiver.cli.common import (
     AsJson,
     State,
@@ -73,15 +76,17 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
         total = await reads.count_gaps()
         gaps = await reads.gaps(limit=MOST_GAPS if as_json else 20)
         said = await Controls(engine).log([Kind.HOLD, Kind.PAUSE])
+        budgets = await budgets_of(settings, engine)
     paused, cases = pause_in(said), [case for case in holds_in(said) if case.open]
     if as_json:
         last = runs[0] if runs else None
         print_json({"accounts": [_as_json(one) for one in accounts], "last_run": last, "open_gaps": total, "gaps": gaps,
-                    "deletion_paused": paused, "open_holds": [case.name for case in cases]})  # fmt: skip
+                    "budgets": [as_document(one) for one in budgets], "deletion_paused": paused,
+                    "open_holds": [case.name for case in cases]})  # fmt: skip
         return 3 if total else 0
     if paused is not None:
         out.print(words(told_pause(paused)), style="bold red")
-    _show_accounts(accounts)
+    _show_accounts(accounts, {budget.account: budget for budget in budgets})
     if cases:
         out.print(f"Legal holds: {len(cases)} open (archiver hold list)")
     for last in runs:
@@ -104,7 +109,7 @@ def _as_json(one: AccountStatus) -> dict[str, object]:
     }
 
 
-def _show_accounts(accounts: list[AccountStatus]) -> None:
+def _show_accounts(accounts: list[AccountStatus], budgets: Mapping[str, Budget]) -> None:
     if not accounts:
         out.print("Nothing was archived yet. Begin with: archiver sync")
     for one in accounts:
@@ -116,6 +121,8 @@ def _show_accounts(accounts: list[AccountStatus]) -> None:
         if one.oldest_pending is not None:
             age = span(now() - one.oldest_pending)
             out.print(f"  oldest call that is not archived: {moment(one.oldest_pending)} ({age} ago)")
+        if (budget := budgets.get(one.account)) is not None and budget.forecast.backlog:
+            out.print(f"  {outlook(budget.forecast)} (archiver budget)")
 
 
 def search(

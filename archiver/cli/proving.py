@@ -46,7 +46,7 @@ async def _recount(settings: Settings, asked: Range, *, as_json: bool) -> int:
         work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping)
         async with shown(work, settings):
             code = await interrupt.finish(work.recount(dict.fromkeys(asked.accounts, days)))
-        view = await look(CoverageReads(app.engine), settings, asked)
+        view = await look(CoverageReads(app.engine), app.backfills, settings, asked)
     if as_json:
         print_json({"run": work.run, "exit_code": code, "accounts": work.counts(), "coverage": document(view)})
     else:

@@ -47,7 +47,14 @@ async def _daemon(settings: Settings) -> None:
         log.info("daemon_started", accounts=list(app.sources), every=settings.sync.every.total_seconds())
 
         async def one_pass() -> int:
-            return await Pass(app=app, run=new_run_id(), stopping=interrupt.stopping).sync()
+            work = Pass(
+                app=app,
+                run=new_run_id(),
+                stopping=interrupt.stopping,
+                sleep=interrupt.sleep,
+                longest=settings.sync.every,
+            )
+            return await work.sync()
 
         await Daemon(work=one_pass, interrupt=interrupt, every=settings.sync.every, clock=now).run()
         log.info("daemon_stopped")
@@ -63,7 +70,7 @@ async def _once(settings: Settings, *, as_json: bool) -> int:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
     async with open_app(settings) as app:
-        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping)
+        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping, sleep=interrupt.sleep)
         async with shown(work, settings):
             code = await interrupt.finish(work.sync())
         gaps = await app.reads.gaps(limit=20)

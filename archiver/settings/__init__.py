@@ -1,18 +1,8 @@
 """YAML and environment to frozen settings: `load` reads the file, the models say what it may hold."""
 
+from archiver.settings.auth import Auth, PasswordAuth, RefreshAuth, TokenAuth
 from archiver.settings.loader import load
-from archiver.settings.models import (
-    Account,
-    Auth,
-    Database,
-    Logging,
-    PasswordAuth,
-    RefreshAuth,
-    Settings,
-    Sync,
-    TokenAuth,
-    Vault,
-)
+from archiver.settings.models import Account, Database, Logging, Settings, Sync, Vault
 from archiver.settings.schema import schema_text, write_schema
 
 __all__ = [

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from archiver.settings.auth import Auth
+from archiver.settings.section import Section, at
 from archiver.settings.types import (
     AccountId,
     AccountName,
@@ -31,21 +32,10 @@ from archiver.settings.types import (
 _HTTPS_ONLY = "must be https:// (http:// only for this machine, or with allow_http: true beside it)"
 
 
-def at(step: str, message: str) -> PydanticCustomError:
-    """Refuse a value, but name another place: `..` for the section around it, else a key inside it."""
-    return PydanticCustomError("placed", "{message}", {"message": message, "step": step})
-
-
 def _refuse_plain(url: str, info: ValidationInfo) -> str:
     if is_plain_remote(url) and info.data.get("allow_http") is False:  # absent: it has a problem of its own
         raise ValueError(_HTTPS_ONLY)
     return url
-
-
-class Section(BaseModel):
-    """Base of every section of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Database(Section):
@@ -113,60 +103,6 @@ class Vault(Section):
         if "access_key_id" in info.data and (info.data["access_key_id"] is None) != (secret is None):
             raise at("..", "must have both access_key_id and secret_access_key, or neither (the AWS credential chain)")
         return secret
-
-
-class TokenAuth(Section):
-    """A bearer token that somebody else renews."""
-
-    token: HeaderSecret = Field(description="The bearer token.")
-
-
-class PasswordAuth(Section):
-    """OAuth 2 password grant."""
-
-    token_url: WebUrl = Field(description="Where access tokens are made.")
-    username: Secret = Field(description="Login name; @vbc.prod may be left off.")
-    password: Secret = Field(description="The user's password.")
-    client_id: Secret = Field(description="Of the application.")
-    client_secret: Secret = Field(description="Of the application.")
-    scope: str | None = Field(default=None, description="OAuth scope to ask for, such as openid.")
-
-
-class RefreshAuth(Section):
-    """OAuth 2 refresh grant: the first refresh token; its successors are kept in the catalogue, encrypted."""
-
-    token_url: WebUrl = Field(description="Where access tokens are made.")
-    refresh_token: Secret = Field(description="The first refresh token, from a login in a browser.")
-    client_id: Secret = Field(description="Of the application.")
-    client_secret: Secret = Field(description="Of the application.")
-
-
-_MARKS = {"token": "TokenAuth", "password": "PasswordAuth", "refresh_token": "RefreshAuth"}
-
-
-def _kind(value: object) -> str | None:
-    """Choose the grant by the key that only it has; None unless there is exactly one."""
-    if isinstance(value, BaseModel):
-        return type(value).__name__
-    found = {_MARKS[key] for key in value if key in _MARKS} if isinstance(value, dict) else set()
-    if not found and isinstance(value, dict) and "username" in value:
-        return "PasswordAuth"
-    return found.pop() if len(found) == 1 else None
-
-
-Auth = Annotated[
-    Annotated[TokenAuth, Tag("TokenAuth")]
-    | Annotated[PasswordAuth, Tag("PasswordAuth")]
-    | Annotated[RefreshAuth, Tag("RefreshAuth")],
-    Discriminator(
-        _kind,
-        custom_error_type="auth_kind",
-        custom_error_message=(
-            "must be exactly one of {token}, {token_url, username, password, client_id, client_secret} "
-            "and {token_url, refresh_token, client_id, client_secret}"
-        ),
-    ),
-]
 
 
 class Account(Section):

@@ -13,6 +13,7 @@ from archiver.core.clocks import cautious, latest
 from archiver.core.coverage import Proof
 from archiver.core.model import Slice
 from archiver.core.recount import DueDay
+from archiver.stages.backfilling import Backfilling
 from archiver.stages.clock import watch
 from archiver.stages.context import Context
 from archiver.stages.ports import Ledger, RecordingSource
@@ -35,6 +36,7 @@ class Discover:
     lookback: timedelta
     recount_every: timedelta
     allowance: int  # requests for the full recount
+    history: Backfilling
 
     async def run(self) -> None:
         """Recount the lookback, list everything behind the watermark up to now, recount older days that are due."""
@@ -46,6 +48,7 @@ class Discover:
     async def _discover(self) -> None:
         progress = await self.ledger.open_account(self.context.account, self.start_from)
         self.reader.learnt, watermark = progress.learnt, progress.watermark
+        self.recount.start_from = await self.history.kept_from(self.start_from)
         believed = await self._recent(watermark)
         if rules.ahead(watermark, latest(self.context.clock(), self.source.clock_ahead)):
             log.error("watermark_ahead", watermark=watermark)
@@ -54,11 +57,14 @@ class Discover:
         await self._list_ahead(self._known_up_to(watermark), believed=believed)
         if watermark is not None:
             await self._older(self._edge(watermark).date())
+        if not self.context.stopping():
+            await self.history.run()
 
     async def again(self, asked: Slice) -> None:
         """List days again, however they were proved, as far as they were listed before."""
-        account, start = self.context.account, self.start_from
-        progress = await self.ledger.open_account(account, start)
+        account = self.context.account
+        progress = await self.ledger.open_account(account, self.start_from)
+        self.recount.start_from = start = await self.history.kept_from(self.start_from)
         self.reader.learnt, known_up_to = progress.learnt, max(progress.watermark or start, start)
         known = await self.ledger.expected(account, asked)
         days = [day for day in asked.days() if progress.watermark and start.date() <= day <= known_up_to.date()]
@@ -141,7 +147,7 @@ class Discover:
         troubled = now - min(recounts.TROUBLED, self.recount_every)
         due = await self.ledger.due_days(
             self.context.account,
-            first=self.start_from.date(),
+            first=self.recount.start_from.date(),
             before=before,
             proved_before=now - self.recount_every,
             troubled_before=troubled,

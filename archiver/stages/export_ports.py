@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from archiver.core.backfill import Backfill
 from archiver.core.exports import Batch, Export, Hour, Job, Listed, Phase
 from archiver.core.model import Entry, Mark, Slice
 
@@ -115,4 +116,24 @@ class ExportRecord(Protocol):
 
     async def release(self, entry: Entry, mark: Mark) -> None:
         """Free a claimed recording. The attempt does not count."""
+        ...
+
+
+class BackfillRecord(Protocol):
+    """The record of history that was asked for."""
+
+    async def all(self, account: str | None = None) -> list[Backfill]:
+        """Give the backfills of an account, or of every one, oldest first."""
+        ...
+
+    async def unlisted(self, account: str) -> list[Backfill]:
+        """Give the account's backfills that are neither paused nor listed whole."""
+        ...
+
+    async def listed(self, one: Backfill, until: datetime, now: datetime) -> None:
+        """Write down how far a backfill is listed; with its end it is listed whole."""
+        ...
+
+    async def count_waiting(self, account: str) -> int:
+        """Count what is listed of an account and not archived."""
         ...

@@ -28,6 +28,7 @@ class Ahead(StrEnum):
     """Whether a window lies ahead of the watermark."""
 
     NO = "no"
+    HISTORY = "history"  # it lies before all that was listed: nothing that is new there is late
     STAYS = "stays"  # it does, and the watermark stays where it is
     MOVES = "moves"  # it does, and the watermark moves over it where the source is to be believed
 
@@ -138,7 +139,7 @@ class Recount:
             settled_before=settled_before,
             start_from=self.start_from,
         )
-        if ahead is Ahead.NO:
+        if ahead in (Ahead.NO, Ahead.HISTORY):
             await self.ledger.conclude(context.account, window, proof, self.reader.learnt)
         elif (until := min(window.until, self._listed_until())) >= window.since:
             past, moves = Slice(window.since, until), ahead is Ahead.MOVES and not doubted

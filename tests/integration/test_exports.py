@@ -35,6 +35,7 @@ from archiver.simulator import (
     WrongSizes,
     audio_bytes,
 )
+from archiver.simulator.behaviour import KIND
 from archiver.simulator.spoils import Trick
 from tests.support.world import MakeWorld, World, calls, key_of
 
@@ -42,7 +43,7 @@ COUNT = 40
 
 
 async def exporting(
-    make: MakeWorld, recordings: Sequence[SimRecording] = calls(COUNT, days=10), exports: Exports = Exports()
+    make: MakeWorld, recordings: Sequence[SimRecording] = calls(COUNT, days=10), exports: Exports = KIND.exports
 ) -> World:
     """A world with a quota so small that exports are worth it."""
     world = await make(Account(recordings=tuple(recordings)), behaviour=Behaviour(exports=exports))
@@ -67,7 +68,9 @@ def asked(world: World, operation: Operation) -> int:
 @pytest.mark.parametrize("method", list(Method))
 @pytest.mark.parametrize("descriptors", [False, True])
 @pytest.mark.parametrize("names", list(Names))
-async def test_a_slice_comes_by_one_export(world: MakeWorld, method: Method, descriptors: bool, names: Names) -> None:
+async def test_a_slice_comes_by_one_export(
+    world: MakeWorld, method: Method, *, descriptors: bool, names: Names
+) -> None:
     made = await exporting(world, exports=Exports(method=method, descriptors=descriptors, names=names))
     done = await made.sync()
     await everything_is_archived(made, calls(COUNT, days=10))
@@ -197,7 +200,7 @@ async def test_a_source_that_refuses_exports_is_asked_once_a_day(world: MakeWorl
 
 
 @pytest.mark.parametrize("applied", [False, True])
-async def test_an_unanswered_request_for_an_export_is_repeated_once(world: MakeWorld, applied: bool) -> None:
+async def test_an_unanswered_request_for_an_export_is_repeated_once(world: MakeWorld, *, applied: bool) -> None:
     made = await exporting(world)
     made.simulator.script(Fault(on=Operation.EXPORT, do=Drop(applied=applied)))
     await made.sync()

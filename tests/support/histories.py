@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
+from archiver.core.backfill import Backfill
 from archiver.core.coverage import DayFacts, DayRow, Proof
 from archiver.core.gaps import GapKind, Standing
 from archiver.core.model import Learnt, Malformed, Mark, Progress, Recording, Slice
 from archiver.core.recount import DueDay, Expected, Lost
 from archiver.core.report import PassReport
 from archiver.errors import StopStage, Throttled
+from archiver.stages.backfilling import Backfilling
 from archiver.stages.context import Context
 from archiver.stages.discover import Discover
 from archiver.stages.ports import Ledger, Recorded
@@ -120,6 +122,22 @@ class Ledgers:
         await self._write(lambda one: one.write_days(rows, mark))
 
 
+class NothingAsked:
+    """Nobody wants calls from before the account begins."""
+
+    async def all(self, account: str | None = None) -> list[Backfill]:
+        return []
+
+    async def unlisted(self, account: str) -> list[Backfill]:
+        return []
+
+    async def listed(self, one: Backfill, until: datetime, now: datetime) -> None:
+        raise AssertionError
+
+    async def count_waiting(self, account: str) -> int:
+        return 0
+
+
 @dataclass(slots=True, kw_only=True)
 class History:
     """A source, a ledger, a clock, and passes at intervals. Nothing but the ledger outlives a pass."""
@@ -159,6 +177,9 @@ class History:
             lookback=self.lookback,
             recount_every=self.every,
             allowance=100_000,
+            history=Backfilling(
+                context=context, record=NothingAsked(), recount=recount, page_size=self.page_size, allowance=0
+            ),
         )
         await discover.run()
         return source.requests - before
