@@ -6,7 +6,7 @@ import asyncio
 import socket
 import traceback
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from archiver.adapters.database import connection, open_engine, translate
 from archiver.core.model import State
 from archiver.errors import ArchiverError, SchemaError, StopDaemon, Unreachable
 from archiver.logs.exceptions import render
-from tests.support.postgres import admin, url_of
+from tests.support.postgres import a_database, admin, url_of
 from tests.support.rows import execute, found, listed, mark, plant, planted, query, recording
 
 NUMBER, NAME = "+919812345678", "Canary Kumari"
@@ -104,12 +104,10 @@ async def test_a_missing_right(weak_role: str, database_url: str) -> None:
 
 
 @pytest.fixture
-async def empty_database(postgres: str) -> AsyncIterator[str]:
+def empty_database(postgres: str) -> Iterator[str]:
     """A database in which no migration was ever run."""
-    name = f"empty_{uuid.uuid4().hex}"
-    admin(postgres, f"create database {name}")
-    yield url_of(postgres, name)
-    admin(postgres, f"drop database {name} with (force)")
+    with a_database(postgres) as url:
+        yield url
 
 
 async def test_missing_tables(empty_database: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -17,7 +16,7 @@ from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.controls import Controls
 from archiver.core.controls import Control, Event, Kind
 from archiver.core.model import State
-from tests.support.postgres import admin, url_of
+from tests.support.postgres import a_database
 from tests.support.rows import HELD, NOW, SHA256, START, execute, query
 
 BEFORE, AFTER = "0002", "0003"
@@ -33,10 +32,8 @@ values ('acme', :id, cast(:state as recording_state), :start, '{}', '{}', '{}', 
 @pytest.fixture
 def empty_url(postgres: str) -> Iterator[str]:
     """URL of a database without a table."""
-    name = f"retention_{uuid.uuid4().hex}"
-    admin(postgres, f"create database {name}")
-    yield url_of(postgres, name)
-    admin(postgres, f"drop database {name} with (force)")
+    with a_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture

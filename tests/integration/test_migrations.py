@@ -7,7 +7,6 @@ import importlib
 import shutil
 import sys
 import tempfile
-import uuid
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -31,7 +30,7 @@ from archiver.core.coverage import judge_day
 from archiver.core.gaps import GapKind
 from archiver.core.model import Learnt, Slice, State
 from archiver.errors import SchemaError
-from tests.support.postgres import admin, url_of
+from tests.support.postgres import a_database
 from tests.support.rows import LONG_AGO, NOW, SHA256, execute, listed, mark, proof, query, recording
 
 OLDEST = 16  # of the versions that the wheel brings
@@ -64,10 +63,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def empty_url(server: str) -> Iterator[str]:
     """URL of a database without a table."""
-    name = f"empty_{uuid.uuid4().hex}"
-    admin(server, f"create database {name}")
-    yield url_of(server, name)
-    admin(server, f"drop database {name} with (force)")
+    with a_database(server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import pickle
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -29,7 +28,7 @@ from tests.support import crash_state
 from tests.support.crash_main import Order
 from tests.support.crash_state import EndState, Record
 from tests.support.crash_wire import ANY, Point
-from tests.support.postgres import admin, url_of
+from tests.support.postgres import Databases
 from tests.support.simulator import NOON, Clock, StartSimulator
 from tests.support.stores import StoreServer
 from tests.support.world import World, world_maker
@@ -243,16 +242,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 
 @pytest.fixture
-def lab(forge: Forge, twins: Twins, postgres: str, template: str, simulator: StartSimulator, clock: Clock) -> Lab:
+def lab(forge: Forge, twins: Twins, databases: Databases, simulator: StartSimulator, clock: Clock) -> Lab:
     """Worlds to crash in."""
 
-    @contextmanager
-    def make_database() -> Iterator[str]:
-        name = f"crash_{uuid.uuid4().hex}"
-        admin(postgres, f"create database {name} template {template}")
-        try:
-            yield url_of(postgres, name)
-        finally:
-            admin(postgres, f"drop database {name} with (force)")
-
-    return Lab(forge, twins, make_database, simulator, clock)
+    return Lab(forge, twins, databases.lend, simulator, clock)

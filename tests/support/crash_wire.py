@@ -146,5 +146,5 @@ def step_of(port: str, method: str, *args: object) -> str:
     """Name a step: the stage that runs, the call, and which of several uses of that call it is."""
     stage = get_contextvars().get("stage", "pass")
     uses = [str(arg) for arg in args if isinstance(arg, State)]
-    uses += [kind for arg in args for end, kind in KINDS.items() if str(arg).endswith(end)]
+    uses += [kind for arg in args if isinstance(arg, str) for end, kind in KINDS.items() if arg.endswith(end)]
     return " ".join([str(stage), f"{port}.{method}", *uses[:1]])

@@ -26,7 +26,7 @@ from archiver.simulator import Account, Behaviour, Credentials, Operation, Simul
 from archiver.simulator.behaviour import KIND
 from archiver.simulator.server import utc_now
 from tests.support.commands import ROOT, Done, Order, Process, Workshop
-from tests.support.postgres import admin, url_of
+from tests.support.postgres import Databases
 from tests.support.simulator import Clock
 from tests.support.stores import StoreServer, free_port
 from tests.support.world import World, calls, world_maker
@@ -209,9 +209,7 @@ class MakeDesk(Protocol):
 
 
 @contextmanager
-def desks(
-    backstage: Backstage, workshop: Workshop, store: StoreServer, postgres: str, template: str
-) -> Iterator[MakeDesk]:
+def desks(backstage: Backstage, workshop: Workshop, store: StoreServer, databases: Databases) -> Iterator[MakeDesk]:
     """Yield a maker; everything that it made is gone afterwards."""
     with ExitStack() as stack:
 
@@ -234,7 +232,7 @@ def desks(
             sync: Mapping[str, object] = {},
             locks: bool = False,
         ) -> Desk:
-            url = stack.enter_context(a_database(postgres, template))
+            url = stack.enter_context(databases.lend())
             folder = Path(tempfile.mkdtemp(prefix="archiver-desk-"))
             stack.callback(shutil.rmtree, folder)
             build = world_maker(start, store, url, folder, Clock(), locks=locks)
@@ -246,15 +244,6 @@ def desks(
             return Desk(world=world, backstage=backstage, workshop=workshop, gate=gate)
 
         yield make
-
-
-@contextmanager
-def a_database(postgres: str, template: str) -> Iterator[str]:
-    """Make a migrated, empty database; yields its URL."""
-    name = f"desk_{uuid.uuid4().hex}"
-    admin(postgres, f"create database {name} template {template}")
-    yield url_of(postgres, name)
-    admin(postgres, f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="session")
@@ -276,18 +265,16 @@ def workshop() -> Iterator[Workshop]:
 
 
 @pytest.fixture
-def desk(
-    backstage: Backstage, workshop: Workshop, moto_store: StoreServer, postgres: str, template: str
-) -> Iterator[MakeDesk]:
+def desk(backstage: Backstage, workshop: Workshop, moto_store: StoreServer, databases: Databases) -> Iterator[MakeDesk]:
     """A maker of worlds that live as long as the test."""
-    with desks(backstage, workshop, moto_store, postgres, template) as make:
+    with desks(backstage, workshop, moto_store, databases) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
 def module_desk(
-    backstage: Backstage, workshop: Workshop, moto_store: StoreServer, postgres: str, template: str
+    backstage: Backstage, workshop: Workshop, moto_store: StoreServer, databases: Databases
 ) -> Iterator[MakeDesk]:
     """A maker of worlds that the tests of a module share: they only look."""
-    with desks(backstage, workshop, moto_store, postgres, template) as make:
+    with desks(backstage, workshop, moto_store, databases) as make:
         yield make

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,11 +24,11 @@ import boto3
 import pytest
 import pytest_asyncio
 from botocore.config import Config
-from botocore.loaders import JSONFileLoader
 
 from archiver.adapters.object_store import PART_SIZE, Bucket, VerifyMode, open_bucket
 from archiver.adapters.object_store_clients import Patience
 from tests.support.strict_store import Fault, StrictStore
+from tests.support.warm import warm
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,8 +40,7 @@ IMPATIENT = Patience(connect=2, idle=5, retries=1, retry_for=2)
 HASTY = Patience(connect=1, idle=0.5, retries=0, retry_for=1)
 _numbers = itertools.count(1)
 
-_read = cache(JSONFileLoader().load_file)  # a megabyte of JSON for each client, and the tests open hundreds of them
-JSONFileLoader.load_file = lambda _loader, path: _read(path)  # type: ignore[assignment]
+warm()
 
 
 @dataclass(frozen=True)
