@@ -1,124 +1,121 @@
-"""The byte budget: never more lent than there is, first come first served, and everything comes back."""
+"""What the quota allows, what the work needs, and when a backlog is drained."""
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.stages.budget import ByteBudget
+from archiver.core.budget import DayDue, Facts, Way, deletes_allowed, forecast, room
+from archiver.core.danger import SourceRetention
+from tests.support.simulator import NOON
 
-LIMIT = 100
-
-
-class Borrower:
-    """Borrows, says when it has got the loan, and keeps it until it is told to return it."""
-
-    def __init__(self, budget: ByteBudget, size: int) -> None:
-        self.got, self.back = asyncio.Event(), asyncio.Event()
-        self.task = asyncio.create_task(self._borrow(budget, size))
-
-    async def _borrow(self, budget: ByteBudget, size: int) -> None:
-        async with budget.lend(size):
-            self.got.set()
-            await self.back.wait()
-
-    async def give_back(self) -> None:
-        self.back.set()
-        await self.task
+QUARTER = timedelta(minutes=15)
+FACTS = Facts(
+    per_minute=10,
+    every=QUARTER,
+    page_size=100,
+    arriving=20_000.0,
+    recounted=500.0,
+    deleting=0.0,
+    polls=None,
+    exports=True,
+    always=False,
+    backlog=(),
+    retention=None,
+)
 
 
-async def settled() -> None:
-    """Let every task go as far as it can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+def backlog(*counts: int) -> tuple[DayDue, ...]:
+    """So many recordings on the days before 2024-03-01, the last count yesterday's."""
+    first = date(2024, 3, 1) - timedelta(days=len(counts))
+    return tuple(DayDue(first + timedelta(days=number), count, count * 1000) for number, count in enumerate(counts))
 
 
-async def waiting(*borrowers: Borrower) -> list[bool]:
-    await settled()
-    return [not one.got.is_set() for one in borrowers]
+def test_a_busy_account_fits_its_quota_by_exports_and_not_by_single_requests() -> None:
+    by_export = forecast(FACTS, NOON)
+    assert by_export.way is Way.EXPORT
+    assert by_export.spare > 10_000
+    singly = forecast(replace(FACTS, exports=False), NOON)
+    assert singly.way is Way.SINGLE
+    assert singly.spare < 0
 
 
-async def test_a_loan_waits_until_enough_is_free() -> None:
-    budget = ByteBudget(LIMIT)
-    first, second, third = (Borrower(budget, size) for size in (60, 40, 1))
-    assert await waiting(first, second, third) == [False, False, True]
-    await second.give_back()
-    assert await waiting(third) == [False]
-    await first.give_back()
-    await third.give_back()
+def test_a_backlog_that_only_grows_is_never_drained() -> None:
+    ahead = forecast(replace(FACTS, exports=False, backlog=backlog(5000)), NOON)
+    assert ahead.never
+    assert ahead.lost == 0
+    kept = replace(
+        FACTS, exports=False, backlog=backlog(5000), retention=SourceRetention(age=timedelta(days=90), warning=QUARTER)
+    )
+    assert forecast(kept, NOON).lost == 5000
 
 
-async def test_a_large_loan_is_not_overtaken_by_small_ones() -> None:
-    budget = ByteBudget(LIMIT)
-    holder, large, small = (Borrower(budget, size) for size in (50, 90, 1))
-    assert await waiting(large, small) == [True, True]
-    await holder.give_back()
-    assert await waiting(large, small) == [False, False]
-    await large.give_back()
-    await small.give_back()
+def test_a_backlog_takes_as_long_as_its_requests() -> None:
+    facts = replace(FACTS, arriving=0.0, exports=False, recounted=0.0, backlog=backlog(14_112 * 2))
+    ahead = forecast(facts, NOON)
+    assert ahead.spare == 14_400 - 288
+    assert ahead.drained_in == timedelta(days=2)
 
 
-async def test_more_than_there_is_at_all_is_cut_down_and_not_waited_for_in_vain() -> None:
-    budget = ByteBudget(LIMIT)
-    giant, next_one = Borrower(budget, LIMIT * 50), Borrower(budget, 1)
-    assert await waiting(giant, next_one) == [False, True]
-    await giant.give_back()
-    assert await waiting(next_one) == [False]
-    await next_one.give_back()
+def test_what_the_source_deletes_before_its_turn_is_told_with_its_first_day() -> None:
+    keeps = SourceRetention(age=timedelta(days=3), warning=QUARTER)
+    facts = replace(FACTS, arriving=0.0, exports=False, retention=keeps, backlog=backlog(20_000, 6_000, 3_000))
+    ahead = forecast(facts, NOON)
+    assert (ahead.lost, ahead.lost_first) == (20_000, date(2024, 2, 27))
 
 
-@pytest.mark.parametrize("victim", [0, 1, 2], ids=["while it holds", "while it waits first", "while it waits behind"])
-async def test_a_cancelled_borrower_gives_everything_back(victim: int) -> None:
-    """Wherever it was cancelled, the whole budget can be lent again."""
-    budget = ByteBudget(LIMIT)
-    borrowers = [Borrower(budget, 80) for _ in range(3)]
-    await settled()
-    borrowers[victim].task.cancel()
-    await settled()
-    for one in borrowers:
-        one.back.set()
-    ends = await asyncio.gather(*(one.task for one in borrowers), return_exceptions=True)
-    assert [isinstance(end, asyncio.CancelledError) for end in ends] == [number == victim for number in range(3)]
-    last = Borrower(budget, LIMIT)
-    assert await waiting(last) == [False]
-    await last.give_back()
+def test_deletions_come_last() -> None:
+    ahead = forecast(replace(FACTS, deleting=20_000.0), NOON)
+    assert ahead.deletes_wanted == 40_000
+    assert ahead.deletes == ahead.spare / 2
+    assert ahead.deletes_lag
+    assert forecast(replace(FACTS, exports=False, deleting=1.0), NOON).deletes == 0
+    assert deletes_allowed(10, QUARTER, backlog=1) == 0
+    assert deletes_allowed(10, QUARTER, backlog=0) == 37
 
 
-async def test_a_loan_comes_back_when_its_work_fails() -> None:
-    budget = ByteBudget(LIMIT)
-    with pytest.raises(ZeroDivisionError):
-        async with budget.lend(LIMIT):
-            raise ZeroDivisionError
-    last = Borrower(budget, LIMIT)
-    assert await waiting(last) == [False]
-    await last.give_back()
+def test_the_room_for_single_requests_leaves_the_share_of_recounts() -> None:
+    assert room(10, QUARTER, 20) == 120
+    assert room(1, timedelta(seconds=1), 100) == 1
 
 
-@given(st.lists(st.integers(0, 2 * LIMIT), max_size=30))
-def test_sixteen_workers_never_hold_more_than_the_limit(sizes: list[int]) -> None:
-    """Whatever the sizes are, and in whatever rhythm the workers go on; and all of them come to an end."""
-    held, most, done = 0, 0, []
-    queue = list(enumerate(sizes))
+@pytest.mark.parametrize("always", [False, True])
+def test_an_account_with_room_for_single_requests_exports_only_if_told(*, always: bool) -> None:
+    facts = replace(FACTS, per_minute=600, always=always)
+    assert forecast(facts, NOON).way is (Way.EXPORT if always else Way.SINGLE)
 
-    async def work(budget: ByteBudget) -> None:
-        nonlocal held, most
-        while queue:
-            number, size = queue.pop(0)
-            async with budget.lend(size):
-                held += min(size, LIMIT)
-                most = max(most, held)
-                for _ in range(size % 7):
-                    await asyncio.sleep(0)
-                held -= min(size, LIMIT)
-            done.append(number)
 
-    async def main() -> None:
-        budget = ByteBudget(LIMIT)
-        await asyncio.gather(*(work(budget) for _ in range(16)))
+facts_ = st.builds(
+    Facts,
+    per_minute=st.integers(1, 600),
+    every=st.timedeltas(timedelta(minutes=1), timedelta(days=1)),
+    page_size=st.integers(1, 1000),
+    arriving=st.floats(0, 1e6),
+    recounted=st.floats(0, 1e4),
+    deleting=st.floats(0, 1e6),
+    polls=st.none() | st.floats(0, 100),
+    exports=st.booleans(),
+    always=st.booleans(),
+    backlog=st.lists(st.integers(1, 10**6), max_size=5).map(lambda counts: backlog(*counts)),
+    retention=st.none() | st.just(SourceRetention(age=timedelta(days=3), warning=QUARTER)),
+)
 
-    asyncio.run(main())
-    assert most <= LIMIT
-    assert sorted(done) == list(range(len(sizes)))
+
+@given(facts_)
+def test_a_larger_quota_never_loses_more(facts: Facts) -> None:
+    small, large = forecast(facts, NOON), forecast(replace(facts, per_minute=facts.per_minute * 2), NOON)
+    assert large.lost <= small.lost or large.way is not small.way
+    assert large.deletes >= small.deletes or large.way is not small.way
+    assert large.drained_in is not None or small.drained_in is None or large.way is not small.way
+
+
+@given(facts_)
+def test_what_is_lost_is_part_of_the_backlog_and_deletions_fit(facts: Facts) -> None:
+    ahead = forecast(facts, NOON)
+    assert 0 <= ahead.lost <= ahead.backlog
+    assert 0 <= ahead.deletes <= max(ahead.spare, 0)
+    assert (ahead.lost_first is None) == (ahead.lost == 0)
