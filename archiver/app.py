@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
 from archiver.adapters.backfill_rows import BackfillRows
+from archiver.adapters.budget_reads import BudgetReads
 from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
@@ -90,6 +91,7 @@ class App:
     sources: dict[str, RecordingsApi]
     exports: ExportRecord
     backfills: BackfillRows
+    budget_reads: BudgetReads
     quotas: dict[str, SharedQuota]
     budget: ByteBudget
     clock: Clock
@@ -253,6 +255,7 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             candidates=CandidateReads(engine),
             exports=ExportRecord(engine, catalogue),
             backfills=BackfillRows(engine),
+            budget_reads=BudgetReads(engine),
             sources=sources,
             quotas=shared,
             budget=ByteBudget(MEMORY_FOR_BODIES),

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.budget_reads import BudgetReads
-from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.export_record import ExportRecord
 from archiver.adapters.quota import SharedQuota, Standing
 from archiver.core.budget import Facts, Forecast, forecast
@@ -42,15 +40,16 @@ class Budget:
 class Budgeting:
     """Reckons budgets. Changes nothing."""
 
-    engine: AsyncEngine
+    reads: BudgetReads
+    record: ExportRecord
     settings: Settings
     policies: PolicySet
 
     async def of(self, account: Account, quota: SharedQuota, *, can_export: bool, now: datetime) -> Budget:
         """Reckon the budget of one account. `can_export`: there is a login name to fetch exports under."""
-        reads, record = BudgetReads(self.engine), ExportRecord(self.engine, Catalogue(self.engine))
+        reads, record = self.reads, self.record
         standing, sync = await quota.standing(), self.settings.sync
-        no_exports = await self._no_exports(account, record, can_export=can_export, now=now)
+        no_exports = await self._no_exports(account, can_export=can_export, now=now)
         arriving = await reads.arriving(account.name, account.start_from, now)
         share = standing.in_force * 1440 * sync.recount_share / 100
         facts = Facts(
@@ -77,14 +76,12 @@ class Budgeting:
             no_exports=no_exports,
         )
 
-    async def _no_exports(
-        self, account: Account, record: ExportRecord, *, can_export: bool, now: datetime
-    ) -> str | None:
+    async def _no_exports(self, account: Account, *, can_export: bool, now: datetime) -> str | None:
         if account.exports == "never":
             return "exports: never"
         if not can_export:
             return "no login name (export_user)"
-        refused = await record.refused_since(account.name, now - REFUSED_FOR)
+        refused = await self.record.refused_since(account.name, now - REFUSED_FOR)
         return refused and f"refused by the source: {refused}"
 
     def _deletes(self) -> bool:
@@ -102,10 +99,25 @@ def retention_of(account: Account, settings: Settings) -> SourceRetention | None
 def warn(budget: Budget) -> None:
     """Say what a person must do something about: a backlog that only grows, or that the source will not wait for."""
     ahead = budget.forecast
-    said = {"account": budget.account, "backlog": ahead.backlog, "per_minute": budget.standing.in_force}
+    name, per_minute = budget.account, budget.standing.in_force
     if ahead.backlog and ahead.never:
         hint = "ask the vendor for a higher quota, or see: archiver budget"
-        log.error("backlog_never_drains", arriving=round(budget.arriving), hint=hint, **said)
+        log.error(
+            "backlog_never_drains",
+            account=name,
+            backlog=ahead.backlog,
+            per_minute=per_minute,
+            arriving=round(budget.arriving),
+            hint=hint,
+        )
     if ahead.lost:
         hint = "ask the vendor for a higher quota now, or for a longer retention"
-        log.error("backlog_outlives_source", lost=ahead.lost, first_day=ahead.lost_first, hint=hint, **said)
+        log.error(
+            "backlog_outlives_source",
+            account=name,
+            backlog=ahead.backlog,
+            per_minute=per_minute,
+            lost=ahead.lost,
+            first_day=ahead.lost_first,
+            hint=hint,
+        )

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import structlog
 
-from archiver.adapters.budget_reads import BudgetReads
 from archiver.app import App
 from archiver.core.budget import deletes_allowed
 from archiver.core.caps import SOURCE_SIDE, Side, at_source, check_caps, in_archive
@@ -98,7 +97,7 @@ class Deletions:
         """Deletions at the source that the quota leaves room for: archiving comes first."""
         app = self.app
         standing = await app.quotas[account].standing()
-        due = await BudgetReads(app.engine).count_due(account, app.clock())
+        due = await app.budget_reads.count_due(account, app.clock())
         return deletes_allowed(standing.in_force, app.settings.sync.every, due)
 
     async def delete(

@@ -116,7 +116,10 @@ class Pass:
     async def _forewarn(self, name: str) -> None:
         """Say what the quota will not do, before it is too late."""
         app = self.app
-        budgeting, can_export = Budgeting(app.engine, app.settings, app.policies), app.sources[name].exports.usable
+        budgeting, can_export = (
+            Budgeting(app.budget_reads, app.exports, app.settings, app.policies),
+            app.sources[name].exports.usable,
+        )
         warn(await budgeting.of(app.account(name), app.quotas[name], can_export=can_export, now=app.clock()))
 
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:

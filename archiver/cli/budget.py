@@ -9,6 +9,9 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
+from archiver.adapters.budget_reads import BudgetReads
+from archiver.adapters.catalogue import Catalogue
+from archiver.adapters.export_record import ExportRecord
 from archiver.app import account_of, export_user, now, open_engine, policies_of, shared_quota
 from archiver.budgeting import Budget, Budgeting
 from archiver.cli.common import AsJson, State, leave, moment, out, print_json, run, size, span, words
@@ -49,7 +52,8 @@ async def _budget(settings: Settings, account: str | None, *, as_json: bool) -> 
 
 async def budgets_of(settings: Settings, engine: AsyncEngine, account: str | None = None) -> list[Budget]:
     """Reckon the budgets of all accounts, or of one. Raises ConfigError for one that is not configured."""
-    budgeting = Budgeting(engine, settings, policies_of(settings))
+    record = ExportRecord(engine, Catalogue(engine))
+    budgeting = Budgeting(BudgetReads(engine), record, settings, policies_of(settings))
     chosen = settings.accounts if account is None else (account_of(settings, account),)
     return [
         await budgeting.of(one, shared_quota(one, engine), can_export=export_user(one) is not None, now=now())

@@ -171,7 +171,7 @@ class Exporting:
             await self._read(export, job, problem)
         else:
             self.context.report.retries["export_cut"] += 1
-            log.warning("export_cut", export=export.number, job=job.number, reason=problem, **tally.counts())
+            log.warning("export_cut", export=export.number, job=job.number, reason=problem, members=tally.counts())
         return True
 
     async def _read(self, export: Export, job: Job, problem: str | None) -> None:
@@ -214,9 +214,10 @@ class Exporting:
         counts = self.tallies.get(export.number, Tally()).counts()
         left = await self.record.close(export, phase, self.context.mark(reason), counts)
         self.closed += 1
-        window = export.window
-        said = {"since": window.since, "until": window.until, "reason": reason, "left": left, **counts}
-        if phase is Phase.DONE and not left:
-            log.info("export_closed", export=export.number, **said)
+        number, since, until = export.number, export.window.since, export.window.until
+        if phase is Phase.DONE:
+            log.info("export_closed", export=number, since=since, until=until, left=left, members=counts)
         else:
-            log.warning("export_closed", export=export.number, **said)
+            log.warning(
+                "export_given_up", export=number, since=since, until=until, reason=reason, left=left, members=counts
+            )

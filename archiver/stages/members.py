@@ -48,7 +48,7 @@ class _Walk:
 
     names: Names
     tally: Tally
-    said: dict[str, object]
+    export: int
     slots: asyncio.Semaphore
     group: asyncio.TaskGroup
     again: list[tuple[str, str]] = field(default_factory=list)  # the same of members that came a second time
@@ -72,8 +72,7 @@ class MemberReader:
         most = 2 * names.size + SPARE_BYTES * (1 + names.count)
         try:
             async with asyncio.TaskGroup() as group:
-                said: dict[str, object] = {"export": export}
-                walk = _Walk(names, tally, said, asyncio.Semaphore(self.concurrency), group)
+                walk = _Walk(names, tally, export, asyncio.Semaphore(self.concurrency), group)
                 try:
                     async with aclosing(members(chunks, most=most)) as found:
                         async for member in found:
@@ -94,7 +93,7 @@ class MemberReader:
         """Find out which recording a member is, and have it archived. What is wrong with it alone is only counted."""
         if member.refusal is not None:
             walk.tally.spoilt += 1
-            log.warning("export_member_refused", reason=member.refusal, **walk.said)
+            log.warning("export_member_refused", reason=member.refusal, export=walk.export)
             return
         head, ended = b"", False
         fitting = walk.names.fitting(member.name, member.size)
@@ -105,7 +104,7 @@ class MemberReader:
             await self._settle(member, head, fitting, walk)
         except Transient as error:  # the walk goes on where the ZIP does
             walk.tally.spoilt += 1
-            log.warning("export_member_spoilt", reason=str(error), **walk.said)
+            log.warning("export_member_spoilt", reason=str(error), export=walk.export)
 
     async def _peek(self, member: Member) -> tuple[bytes, bool]:
         """Read up to a part of a member whose size nobody has told; True: that is all of it."""
@@ -128,7 +127,7 @@ class MemberReader:
             walk.tally.unlisted += not fitting
             if not fitting:
                 self.context.report.unlisted_members += 1
-                log.warning("export_member_unlisted", size=member.size, **walk.said)
+                log.warning("export_member_unlisted", size=member.size, export=walk.export)
         elif one.recording_id in walk.tally.taken:
             walk.tally.repeated += 1
             walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
@@ -138,7 +137,7 @@ class MemberReader:
             await self._claim(member, head, one, walk)
 
     async def _claim(self, member: Member, head: bytes, one: Listed, walk: _Walk) -> None:
-        mark = self.context.mark("claimed for transfer", **walk.said)
+        mark = self.context.mark("claimed for transfer", export=walk.export)
         entry = await self.record.claim_one(self.context.account, one.recording_id, mark)
         if entry is None:
             walk.tally.unwanted += 1
@@ -169,14 +168,14 @@ class MemberReader:
             walk.tally.taken[entry.id] = deposited.fixity.sha256
             return deposited
 
-        if await self.archivist.archive(entry, land, walk.said):
+        if await self.archivist.archive(entry, land, {"export": walk.export}):
             walk.tally.stored += 1
             self.context.report.exported += 1
 
     async def _give_back(self, entry: Entry, error: ArchiverError, walk: _Walk) -> None:
         walk.tally.spoilt += 1
         del walk.tally.taken[entry.id]
-        log.warning("export_member_spoilt", reason=str(error), **walk.said)
+        log.warning("export_member_spoilt", reason=str(error), export=walk.export)
         await self.record.release(entry, self.context.mark(f"its member of an export was not stored: {error}"))
 
     async def _compare(self, recording_id: str, sha256: str, walk: _Walk) -> None:

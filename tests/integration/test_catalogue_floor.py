@@ -47,6 +47,10 @@ DECIDED = (
     "insert into controls (at, kind, subject, event, by, reason, detail) "
     "values (now(), '{}', '', '{}', 'ann', 'because', json_object('{{}}'))"
 )
+EXPORTED = (
+    "insert into exports (account, since, until, phase, tries, asked_at, due, run_id, closed_at) "
+    "values ('acme', now(), now() + interval '{until}s', '{phase}', 1, now(), 1, 'run-1', {closed})"
+)
 ELSEWHERE = [
     ("update accounts set page_base = 2", "accounts_page_base"),
     ("update gaps set kind = 'odd'", "gaps_kind"),
@@ -63,6 +67,15 @@ ELSEWHERE = [
         "ledger_state",
     ),
     (DECIDED.format("odd", "paused"), "controls_kind"),
+    (EXPORTED.format(phase="odd", until=1, closed="now()"), "exports_phase"),
+    (EXPORTED.format(phase="done", until=1, closed="null"), "exports_closed_is_dated"),
+    (EXPORTED.format(phase="waiting", until=1, closed="now()"), "exports_closed_is_dated"),
+    (EXPORTED.format(phase="asked", until=-1, closed="null"), "exports_slice"),
+    ("insert into quotas (account, learnt) values ('acme', 0)", "quotas_learnt"),
+    (
+        "insert into backfills (account, since, until, asked_at) values ('acme', now(), now() - interval '1s', now())",
+        "backfills_slice",
+    ),
     (DECIDED.format("pause", "odd"), "controls_event"),
 ]
 
