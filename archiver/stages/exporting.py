@@ -47,6 +47,7 @@ class Exporting:
     async def order(self, room: int) -> None:
         """Ask for the exports that are worth it. `room`: single requests that could go out instead."""
         if not self.source.usable:
+            await self._abandon()
             return
         context, under_way = self.context, await self._resume()
         now = context.clock()
@@ -92,6 +93,11 @@ class Exporting:
             if export.phase is Phase.ASKED:
                 await self._again(export, "the answer to the request for it is not known")
         return len(under_way)
+
+    async def _abandon(self) -> None:
+        """Give up what is under way: the configuration says that no export is to be used any more."""
+        for export in await self.record.open(self.context.account):
+            await self._close(export, Phase.GIVEN_UP, "exports are no longer used")
 
     async def _ask(self, batch: Batch) -> bool:
         """Ask for an export. False: the source is not to be asked for more now."""

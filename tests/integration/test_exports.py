@@ -263,3 +263,14 @@ async def test_calls_in_the_zip_that_are_archived_already_stay_as_they_are(world
     await made.sync()
     assert before.items() <= (await made.audio()).items()
     await everything_is_archived(made, [*calls(COUNT, days=10), *more])
+
+
+async def test_exports_that_are_switched_off_leave_nothing_behind(world: MakeWorld) -> None:
+    """What an export under way was to bring comes by single requests at once."""
+    made = await exporting(world, exports=Exports(delay=timedelta(days=9)))
+    await made.sync()
+    assert set((await made.states()).values()) == {State.DISCOVERED}
+    made.section("accounts")["exports"] = "never"
+    await made.sync()
+    await everything_is_archived(made, calls(COUNT, days=10))
+    assert await made.query("select phase from exports") == [("given_up",)]
