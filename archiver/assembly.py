@@ -25,6 +25,8 @@ from archiver.stages.recounting import Recount
 from archiver.stages.transfer import Transfer
 from archiver.stages.verify import Verify
 
+LONGEST_PATIENCE = timedelta(minutes=10)  # with exports, in one pass
+
 
 @dataclass(slots=True, kw_only=True)
 class Assembly:
@@ -95,6 +97,7 @@ class Assembly:
             attempts=sync.attempts,
             room=partial(self._room, account.name),
             lookback=sync.lookback,
+            patience=min(LONGEST_PATIENCE, sync.every),
             until=None if self.longest is None else app.clock() + self.longest,
             retention=retention_of(account, app.settings),
         )

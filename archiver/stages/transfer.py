@@ -34,7 +34,6 @@ from archiver.stages.workers import run_workers
 
 log = structlog.get_logger()
 
-PATIENCE = timedelta(minutes=10)  # for exports, in one pass
 UNLUCKY_STREAK = 20  # failures in a row, none succeeding between: a neighbour is down, not a recording bad
 
 
@@ -52,6 +51,7 @@ class Transfer:
     attempts: int  # tries before a recording goes on the gap list
     room: Callable[[], Awaitable[int]]  # single requests that the quota allows in one round
     lookback: timedelta  # calls since then come before all history
+    patience: timedelta  # with exports that are not ready, when there is nothing else to do
     until: datetime | None = None  # no round begins later: other work waits
     retention: SourceRetention | None = None  # None: the source deletes nothing by itself
     claimed: deque[Entry] = field(default_factory=deque)
@@ -94,7 +94,7 @@ class Transfer:
 
     def _patience(self) -> datetime:
         """How long exports are waited for, when there is nothing else to do."""
-        longest = self.context.clock() + PATIENCE
+        longest = self.context.clock() + self.patience
         return longest if self.until is None else min(longest, self.until)
 
     def _is_late(self) -> bool:
