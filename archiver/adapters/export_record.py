@@ -124,7 +124,8 @@ class ExportRecord:
         """Write down that the same export is about to be asked for anew: what it had of jobs is no more."""
         again = {"phase": Phase.ASKED, "tries": exports.c.tries + 1, "asked_at": mark.at, "run_id": mark.run}
         async with connection(self._engine) as opened:
-            await opened.execute(export_jobs.delete().where(export_jobs.c.export_id == export.number))
+            lost = and_(export_jobs.c.export_id == export.number, export_jobs.c.done_at.is_(None))
+            await opened.execute(update(export_jobs).where(lost).values(done_at=mark.at))
             await opened.execute(update(exports).where(exports.c.id == export.number).values(**again))
             return (await _read(opened, exports.c.id == export.number))[0]
 
@@ -133,7 +134,7 @@ class ExportRecord:
         rows = [
             {"export_id": export.number, "number": number, "job_id": job, "asked_at": mark.at,
              "next_poll_at": first_poll}
-            for number, job in enumerate(job_ids, 1)
+            for number, job in enumerate(job_ids, len(export.jobs) + 1)
         ]  # fmt: skip
         async with connection(self._engine) as opened:
             await opened.execute(update(exports).where(exports.c.id == export.number).values(phase=Phase.WAITING))
