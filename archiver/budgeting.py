@@ -82,7 +82,7 @@ class Budgeting:
         if not can_export:
             return "no login name (export_user)"
         refused = await self.record.refused_since(account.name, now - REFUSED_FOR)
-        return refused and f"refused by the source: {refused}"
+        return refused and f"none for a day: {refused}"
 
     def _deletes(self) -> bool:
         """Whether policies delete at the source by themselves."""

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from archiver.adapters import database
 from archiver.adapters.backfill_rows import BackfillRows
 from archiver.adapters.ledger import Ledger
-from archiver.app import account_of, new_run_id, now, open_app, open_engine
+from archiver.app import App, account_of, new_run_id, now, open_app, open_engine
 from archiver.cli.budget import budgets_of
 from archiver.cli.common import AsJson, State, add, leave, moment, out, print_json, run, show, span, table
 from archiver.cli.looking import read_time
@@ -96,6 +96,7 @@ async def _work(settings: Settings, one: Backfill, *, as_json: bool) -> int:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
     async with open_app(settings) as app:
+        before = await _standing(app, one)
         while True:
             work = Pass(
                 app=app,
@@ -108,22 +109,25 @@ async def _work(settings: Settings, one: Backfill, *, as_json: bool) -> int:
                 code = await interrupt.finish(work.sync())
             if not as_json:
                 show_pass(work, (), 0)
-            here = next(found for found in await app.backfills.all(one.account) if found.number == one.number)
-            state = progress(here, await app.backfills.filled(here))
+            here, filled = standing = await _standing(app, one)
             if code is None or interrupt.stopping():
                 out.print("Stopped: the same command goes on with it, and so does every pass.")
                 return INTERRUPTED
             if code == AccountBusy.exit_code:
                 out.print("Another archiver works on this account: it fills in the history. See: archiver backfill")
                 return code
-            if state in (Progress.DONE, Progress.PAUSED) or not _moved(work, one.account):
+            if progress(here, filled) in (Progress.DONE, Progress.PAUSED):
                 return code
+            if standing == before and not await app.exports.open(one.account):  # the next pass is to come later
+                out.print("What is left must wait, or needs a person: archiver gaps list. Every pass goes on with it.")
+                return code
+            before = standing
 
 
-def _moved(work: Pass, account: str) -> bool:
-    """Whether the pass has brought the backfill on: else the next one is to come later, not at once."""
-    report = work.reports.get(account)
-    return report is not None and not report.stopped and bool(report.archived or report.new or report.listed)
+async def _standing(app: App, one: Backfill) -> tuple[Backfill, Filled]:
+    """Read how far a backfill has come."""
+    here = next(found for found in await app.backfills.all(one.account) if found.number == one.number)
+    return here, await app.backfills.filled(here)
 
 
 async def _set_pause(settings: Settings, number: int, *, paused: bool) -> None:

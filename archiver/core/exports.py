@@ -24,7 +24,7 @@ EXPECTED_POLLS = 2.0  # of a job until its ZIP comes, before an account has show
 FIRST_POLL = timedelta(seconds=15)
 LONGEST_POLL = timedelta(minutes=5)
 UNKNOWN_FOR = timedelta(hours=1)  # so long a job that the source does not know may be one that it does not know yet
-REFUSED_FOR = timedelta(days=1)  # so long no export is asked for after the source has refused one
+REFUSED_FOR = timedelta(days=1)  # so long no export is asked for after one was of no use
 _GAP = timedelta(days=2)  # without a call that is due: what lies behind it goes into another export
 
 
@@ -141,7 +141,7 @@ class Phase(StrEnum):
     WAITING = "waiting"  # it has jobs
     DONE = "done"  # every ZIP was read to its end
     GIVEN_UP = "given_up"  # what it did not bring comes by single requests
-    REFUSED = "refused"  # the same, and the source is not asked for another one soon
+    REFUSED = "refused"  # the same, and the source is not asked for another one for a day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

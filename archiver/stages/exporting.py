@@ -67,7 +67,7 @@ class Exporting:
             export, job = found
             now = self.context.clock()
             if self.late(export, now):
-                await self._close(export, Phase.GIVEN_UP, "it was not ready in time (sync.export_deadline)")
+                await self._close(export, Phase.REFUSED, "it was not ready in time (sync.export_deadline)")
             elif job.next_poll_at <= now:
                 await self._poll(export, job)
             elif until is not None and job.next_poll_at <= until:
