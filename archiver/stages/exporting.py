@@ -46,9 +46,9 @@ class Exporting:
 
     async def order(self, room: int) -> None:
         """Ask for the exports that are worth it. `room`: single requests that could go out instead."""
+        context, under_way = self.context, await self._resume()
         if not self.source.usable:
             return
-        context, under_way = self.context, await self._resume()
         now = context.clock()
         if reason := await self.record.refused_since(context.account, now - rules.REFUSED_FOR):
             log.info("exports_suspended", reason=reason)
@@ -67,6 +67,8 @@ class Exporting:
             now = self.context.clock()
             if self.late(export, now):
                 await self._close(export, Phase.GIVEN_UP, "it was not ready in time (sync.export_deadline)")
+            elif job.fetches >= rules.MOST_BEGUN:
+                await self._close(export, Phase.GIVEN_UP, "no run has come to the end of its ZIP")
             elif job.next_poll_at <= now:
                 await self._poll(export, job)
             elif until is not None and job.next_poll_at <= until:
@@ -86,10 +88,14 @@ class Exporting:
         return rules.batches(hours, endangered_before=endangered, recent_since=recent)
 
     async def _resume(self) -> int:
-        """Take up exports that a run has asked for without learning of their jobs. Returns how many are under way."""
+        """Take up exports that a run has left between two steps. Returns how many are under way."""
         under_way = await self.record.open(self.context.account)
         for export in under_way:
-            if export.phase is Phase.ASKED:
+            if not self.source.usable:
+                await self._close(export, Phase.GIVEN_UP, "exports are not fetched any more")
+            elif export.phase is Phase.WAITING and not export.pending:
+                await self._close(export, Phase.DONE, "read to the end by a run that has died since")
+            elif export.phase is Phase.ASKED:
                 await self._again(export, "the answer to the request for it is not known")
         return len(under_way)
 
@@ -184,7 +190,7 @@ class Exporting:
             await self._list(export)  # calls that were published since: now they are known
         if problem is not None:
             await self._close(export, Phase.GIVEN_UP, problem)
-        elif 2 * tally.stored < export.due and export.tries == 1 and tally.unlisted:
+        elif tally.unlisted > tally.stored + tally.unwanted and export.tries == 1:
             await self._close(export, Phase.REFUSED, "most of its members are no recording that was listed")
         else:
             await self._close(export, Phase.DONE, "read to the end")

@@ -263,3 +263,12 @@ async def test_calls_in_the_zip_that_are_archived_already_stay_as_they_are(world
     await made.sync()
     assert before.items() <= (await made.audio()).items()
     await everything_is_archived(made, [*calls(COUNT, days=10), *more])
+
+
+async def test_exports_that_are_forbidden_on_the_way_are_given_up(world: MakeWorld) -> None:
+    made = await exporting(world, exports=Exports(delay=timedelta(days=9)))
+    await made.sync()
+    made.section("accounts")["exports"] = "never"
+    await made.sync()
+    await everything_is_archived(made, calls(COUNT, days=10))
+    assert made.exit_code == 0
