@@ -8,12 +8,15 @@ from random import Random
 
 import pytest
 
+from archiver.core.exports import MOST_BEGUN
 from archiver.core.model import State
 from archiver.core.naming import sidecar_key
+from archiver.simulator import Operation
+from tests.support import crash_exports as fetched
 from tests.support import crash_retention as kept
 from tests.support import crash_scenarios as made
 from tests.support import office
-from tests.support.crash_cases import CASES, INSIDE, LENIENT, Case
+from tests.support.crash_cases import CASES, DOUBTED, INSIDE, LENIENT, Case
 from tests.support.crash_lab import Lab, Scenario
 from tests.support.crash_wire import ANY, WITHIN, Moment, Point
 from tests.support.stores import StoreServer
@@ -21,9 +24,14 @@ from tests.support.stores import StoreServer
 AUDIO = made.key_of(made.old(1))
 SIDECAR = sidecar_key(AUDIO)
 PAGE = Path(__file__).parents[2] / "docs" / "write-order.md"
+NOT_HEALED = pytest.mark.xfail(
+    strict=True, reason="only the run that has stored a member knows that another one was taken for the same recording"
+)
 
 
-@pytest.mark.parametrize("case", [*CASES, *INSIDE], ids=str)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[NOT_HEALED] * (case in DOUBTED)) for case in (*CASES, *INSIDE)], ids=str
+)
 async def test_a_killed_pass_is_taken_up_again(lab: Lab, moto_store: StoreServer, case: Case) -> None:
     """After the crash and one more pass nothing tells that there was a crash."""
     await lab.survives(case.scenario, moto_store, *case.first, *case.points)
@@ -104,6 +112,19 @@ async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab, m
         assert entries["1"].state is entries["2"].state is State.FAILED  # nobody knows which of the two it was
         assert entries["1"].problem == "the process died in the last attempt"
         assert entries["6"].state is State.VERIFIED
+
+
+async def test_a_zip_that_kills_the_process_is_given_up(lab: Lab, moto_store: StoreServer) -> None:
+    """After some deaths it is not fetched again: what it has not brought comes by single requests."""
+    async with lab.world(fetched.PLAIN, moto_store) as experiment:
+        for _ in range(MOST_BEGUN):
+            await experiment.crash(Point("transfer exports.fetching", "after"))
+        counts = experiment.world.simulator.requests.counts
+        fetches = counts[Operation.RETRIEVE]
+        await experiment.settle()
+
+        assert (counts[Operation.RETRIEVE], counts[Operation.AUDIO]) == (fetches, len(fetched.SIX))
+        assert set((await experiment.world.states()).values()) == {State.VERIFIED}
 
 
 async def test_every_step_is_crashed_at_before_and_after(lab: Lab, moto_store: StoreServer) -> None:
