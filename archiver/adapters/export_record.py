@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, and_, func, insert, select, text, update
+from sqlalchemy import Row, and_, case, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
@@ -165,15 +165,18 @@ class ExportRecord:
             await opened.execute(ended.values(counts=json.dumps(counts), **values))
         return int(left)
 
-    async def listed(self, account: str, window: Slice) -> list[Listed]:
-        """Give all recordings that the source should have in the slice."""
+    async def listed(self, account: str, window: Slice, *, copied_since: datetime) -> list[Listed]:
+        """Give all recordings that the source should have in the slice; of later copies the digest as well."""
         table = recordings.c
         within = and_(table.account == account, table.call_start.between(window.since, window.until))
         there = and_(table.state.in_(AT_SOURCE), table.purged_at.is_(None))
-        query = select(table.recording_id, table.file_name, table.size_listed, table.state).where(within, there)
+        copied = case((table.stored_at >= copied_since, table.sha256))
+        query = select(
+            table.recording_id, table.file_name, table.size_listed, table.state, copied.label("copied")
+        ).where(within, there)
         async with connection(self._engine) as opened:
             return [
-                Listed(row.recording_id, row.file_name, row.size_listed, row.state == State.DISCOVERED)
+                Listed(row.recording_id, row.file_name, row.size_listed, row.state == State.DISCOVERED, row.copied)
                 for row in await opened.execute(query)
             ]
 

@@ -20,6 +20,7 @@ MOST_BYTES = 1024**3  # the same, by the sizes that are listed; a single hour ma
 MOST_OPEN = 4  # exports of an account that are under way at a time
 MOST_TRIES = 2  # exports that are asked for one slice, when they expire
 MOST_FETCHES = 3  # of one job's ZIP, when it comes cut off
+MOST_BEGUN = 6  # the same, when runs end while they read it: it may be what they died of
 EXPECTED_POLLS = 2.0  # of a job until its ZIP comes, before an account has shown how many
 FIRST_POLL = timedelta(seconds=15)
 LONGEST_POLL = timedelta(minutes=5)
@@ -199,6 +200,7 @@ class Listed:
     file_name: str | None
     size: int | None  # as listed
     due: bool  # it is to be stored; else it only tells that a name is taken
+    copied: str | None = None  # SHA-256 of a copy that was made since the export was asked for, so maybe out of it
 
 
 class Names:

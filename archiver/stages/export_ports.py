@@ -106,8 +106,8 @@ class ExportRecord(Protocol):
         """End an export, for the mark's reason: what it has not brought comes by single requests; returns how many."""
         ...
 
-    async def listed(self, account: str, window: Slice) -> list[Listed]:
-        """Give all recordings that the source should have in the slice."""
+    async def listed(self, account: str, window: Slice, *, copied_since: datetime) -> list[Listed]:
+        """Give all recordings that the source should have in the slice; of later copies the digest as well."""
         ...
 
     async def claim_one(self, account: str, recording_id: str, mark: Mark) -> Entry | None:

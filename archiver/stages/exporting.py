@@ -46,10 +46,9 @@ class Exporting:
 
     async def order(self, room: int) -> None:
         """Ask for the exports that are worth it. `room`: single requests that could go out instead."""
-        if not self.source.usable:
-            await self._abandon()
-            return
         context, under_way = self.context, await self._resume()
+        if not self.source.usable:
+            return
         now = context.clock()
         if reason := await self.record.refused_since(context.account, now - rules.REFUSED_FOR):
             log.info("exports_suspended", reason=reason)
@@ -68,6 +67,8 @@ class Exporting:
             now = self.context.clock()
             if self.late(export, now):
                 await self._close(export, Phase.REFUSED, "it was not ready in time (sync.export_deadline)")
+            elif job.fetches >= rules.MOST_BEGUN:
+                await self._close(export, Phase.GIVEN_UP, "no run has come to the end of its ZIP")
             elif job.next_poll_at <= now:
                 await self._poll(export, job)
             elif until is not None and job.next_poll_at <= until:
@@ -87,17 +88,16 @@ class Exporting:
         return rules.batches(hours, endangered_before=endangered, recent_since=recent)
 
     async def _resume(self) -> int:
-        """Take up exports that a run has asked for without learning of their jobs. Returns how many are under way."""
+        """Take up exports that a run has left between two steps. Returns how many are under way."""
         under_way = await self.record.open(self.context.account)
         for export in under_way:
-            if export.phase is Phase.ASKED:
+            if not self.source.usable:
+                await self._close(export, Phase.GIVEN_UP, "exports are no longer used")
+            elif export.phase is Phase.WAITING and not export.pending:
+                await self._close(export, Phase.DONE, "read to the end by a run that has died since")
+            elif export.phase is Phase.ASKED:
                 await self._again(export, "the answer to the request for it is not known")
         return len(under_way)
-
-    async def _abandon(self) -> None:
-        """Give up what is under way: the configuration says that no export is to be used any more."""
-        for export in await self.record.open(self.context.account):
-            await self._close(export, Phase.GIVEN_UP, "exports are no longer used")
 
     async def _ask(self, batch: Batch) -> bool:
         """Ask for an export. False: the source is not to be asked for more now."""
@@ -168,7 +168,7 @@ class Exporting:
         if not await self._is_known(export):
             return False
         await self.record.fetching(export, job, rules.next_poll(job, mark.at), mark)
-        names = Names(await self.record.listed(self.context.account, export.window))
+        names = Names(await self.record.listed(self.context.account, export.window, copied_since=export.asked_at))
         tally = self.tallies.setdefault(export.number, Tally())
         problem = await self.members.read(got.chunks, names, tally, export=export.number)
         if self.context.stopping():
@@ -190,7 +190,7 @@ class Exporting:
             await self._list(export)  # calls that were published since: now they are known
         if problem is not None:
             await self._close(export, Phase.GIVEN_UP, problem)
-        elif 2 * tally.stored < export.due and export.tries == 1 and tally.unlisted:
+        elif tally.unlisted > tally.stored + tally.unwanted and export.tries == 1:
             await self._close(export, Phase.REFUSED, "most of its members are no recording that was listed")
         else:
             await self._close(export, Phase.DONE, "read to the end")

@@ -133,6 +133,9 @@ class MemberReader:
             walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
         elif not one.due:
             walk.tally.unwanted += 1
+            if one.copied is not None:  # by an earlier reading, which may have died before it saw this member
+                walk.tally.taken.setdefault(one.recording_id, one.copied)
+                walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
         else:
             await self._claim(member, head, one, walk)
 
@@ -184,7 +187,7 @@ class MemberReader:
         if stored is None or stored == sha256:
             return
         entry = await self.reads.entry(self.context.account, recording_id)
-        if entry is not None and entry.state is State.STORED:
+        if entry is not None and entry.state in (State.STORED, State.VERIFIED):
             with structlog.contextvars.bound_contextvars(recording_id=recording_id):
                 await self.archivist.quarantine(entry, "an export has two different members of its name and size")
 

@@ -8,8 +8,11 @@ from random import Random
 
 import pytest
 
+from archiver.core.exports import MOST_BEGUN
 from archiver.core.model import State
 from archiver.core.naming import sidecar_key
+from archiver.simulator import Operation
+from tests.support import crash_exports as fetched
 from tests.support import crash_retention as kept
 from tests.support import crash_scenarios as made
 from tests.support import office
@@ -104,6 +107,19 @@ async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab, m
         assert entries["1"].state is entries["2"].state is State.FAILED  # nobody knows which of the two it was
         assert entries["1"].problem == "the process died in the last attempt"
         assert entries["6"].state is State.VERIFIED
+
+
+async def test_a_zip_that_kills_the_process_is_given_up(lab: Lab, moto_store: StoreServer) -> None:
+    """After some deaths it is not fetched again: what it has not brought comes by single requests."""
+    async with lab.world(fetched.PLAIN, moto_store) as experiment:
+        for _ in range(MOST_BEGUN):
+            await experiment.crash(Point("transfer exports.fetching", "after"))
+        counts = experiment.world.simulator.requests.counts
+        fetches = counts[Operation.RETRIEVE]
+        await experiment.settle()
+
+        assert (counts[Operation.RETRIEVE], counts[Operation.AUDIO]) == (fetches, len(fetched.SIX))
+        assert set((await experiment.world.states()).values()) == {State.VERIFIED}
 
 
 async def test_every_step_is_crashed_at_before_and_after(lab: Lab, moto_store: StoreServer) -> None:

@@ -274,3 +274,4 @@ async def test_exports_that_are_switched_off_leave_nothing_behind(world: MakeWor
     await made.sync()
     await everything_is_archived(made, calls(COUNT, days=10))
     assert await made.query("select phase from exports") == [("given_up",)]
+    assert made.exit_code == 0

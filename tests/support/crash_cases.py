@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.support import crash_exports as fetched
 from tests.support import crash_retention as kept
 from tests.support import crash_scenarios as made
 from tests.support.crash_lab import Scenario
@@ -91,6 +92,37 @@ TRANSFER = [
     *in_a_row(made.RENAMED, "transfer", "store.readback_fixity audio; <store.read sidecar; store.read sidecar"),
     *each(made.RENAMED, "transfer", "store.replace sidecar"),
 ]
+EXPORTS = [
+    *in_a_row(fetched.EXPORTED, "transfer", "exports.open; exports.refused_since; exports.hours; exports.usual_polls"),
+    *in_a_row(fetched.EXPORTED, "transfer", "exports.ask; exports.usual_delay; <exports.close"),
+    *each(fetched.EXPORTED, "transfer", "source.create; upload.write"),
+    *in_a_row(
+        fetched.EXPORTED,
+        "transfer",
+        "exports.made; <source.retrieve; source.retrieve; source.retrieve, leaving; exports.polled; exports.polled;"
+        "<ledger.expected; ledger.expected; source.list_page; ledger.record_page; exports.fetching; exports.listed;"
+        "zip.next; exports.claim_one; store.create audio",
+    ),
+    *in_a_row(
+        fetched.EXPORTED,
+        "transfer",
+        "<exports.claim_one; store.create sidecar; catalogue.advance stored; <exports.release; exports.release",
+    ),
+    *in_a_row(fetched.EXPORTED, "transfer", "upload.complete; <exports.read; exports.read"),
+    *in_a_row(fetched.EXPORTED, "transfer", "exports.read; ledger.record_page #2; exports.close; source.download"),
+    *in_a_row(fetched.AWAITED, "transfer", "exports.fetching; catalogue.advance stored; exports.close"),
+    *in_a_row(fetched.OUTDATED, "transfer", "<exports.ask_again; exports.ask_again"),
+    *each(fetched.OUTDATED, "transfer", "exports.made"),
+    *each(fetched.REFUSED, "transfer", "source.create; exports.close"),
+    *each(fetched.MISNAMED, "transfer", "catalogue.advance quarantined"),
+    *each(fetched.MISNAMED, "transfer", "<reads.entry; reads.entry"),
+]
+BACKFILLS = in_a_row(
+    fetched.FILLED,
+    "discover",
+    "backfills.all; backfills.unlisted; backfills.count_waiting; ledger.record_page #2; ledger.conclude #2;"
+    "backfills.listed; backfills.listed; backfills.listed",
+)
 VERIFY = [
     *in_a_row(kept.LOCKED, "verify", "<reads.entries; reads.entries; store.stored_fixity audio; store.read sidecar"),
     *in_a_row(kept.LOCKED, "verify", "controls.terms; store.facts; locks.protection audio; locks.protection sidecar"),
@@ -115,6 +147,7 @@ PASS = [
     *in_a_row(made.FEW, "pass", "<controls.announce; controls.announce; <reads.count_in purging"),
     *in_a_row(made.FEW, "pass", "reads.count_in purging; <reads.count_in expiring; reads.count_in expiring"),
     *in_a_row(made.FEW, "pass", "controls.paused; controls.terms; candidates.candidates; <reads.among"),
+    *in_a_row(fetched.PLAIN, "pass", "<exports.refused_since; exports.refused_since; exports.usual_polls; exports.open"),
     *in_a_row(made.FEW, "pass", "reads.among; reads.count_at_source; <reads.count_gaps"),
     *in_a_row(kept.EXPIRING, "pass", "<reads.count_archived; reads.count_archived; reads.count_gaps"),
 ]
@@ -153,7 +186,7 @@ LEDGER = [
     *in_a_row(made.MAIN, "ledger", "<ledger.settle_gaps; ledger.settle_gaps; ledger.look_through; ledger.stale_days"),
     *each(made.MAIN, "ledger", "ledger.look_through; ledger.write_days"),
 ]
-CASES = [*DISCOVER, *TRANSFER, *VERIFY, *PROTECT, *PASS, *PURGE, *EXPIRE, *LEDGER]
+CASES = [*DISCOVER, *BACKFILLS, *TRANSFER, *EXPORTS, *VERIFY, *PROTECT, *PASS, *PURGE, *EXPIRE, *LEDGER]
 #: Within a step: between the requests of the probe of the bucket, of a multipart upload, of a change of policies.
 INSIDE = [
     *in_a_row(made.FEW, "s3", "PutObject; PutObject #2; GetBucketVersioning; DeleteObject"),

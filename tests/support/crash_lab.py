@@ -23,7 +23,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
-from archiver.simulator import Account
+from archiver.simulator import Account, Behaviour
+from archiver.simulator.behaviour import KIND
 from tests.support import crash_state
 from tests.support.crash_main import Order
 from tests.support.crash_state import EndState, Record
@@ -62,11 +63,13 @@ class Scenario:
 
     name: str
     account: Account
+    behaviour: Behaviour = KIND
     policies: Mapping[str, object] = field(default_factory=dict)
     sync: Mapping[str, object] = field(default_factory=dict)
     before: tuple[Event, ...] = ()
     command: str = "sync"
     locks: bool = False  # the bucket has object lock, and so versions
+    waits: bool = False  # passes wait for exports, so that a crash moves what is dated a little
     lock_first: bool = False  # the policies ask for a lock on everything, from the beginning
 
 
@@ -140,11 +143,15 @@ class Experiment:
             versions = await asyncio.to_thread(crash_state.versions_in, client, bucket)
             crash_state.check_held(record, versions, locked=scenario.lock_first)
         crash_state.check_history(record)
+        crash_state.check_exports(record, self.world.simulator.requests)
         crash_state.check_watermark(record, scenario.account.recordings)
 
     async def end_state(self) -> EndState:
         """Look at everything from outside."""
-        return await crash_state.end_state(self.world, await self._record(), versioned=self.scenario.locks)
+        record = await self._record()
+        crash_state.check_closed(record)
+        record = crash_state.by_the_hour(record) if self.scenario.waits else record
+        return await crash_state.end_state(self.world, record, versioned=self.scenario.locks)
 
     async def _record(self) -> Record:
         ((record,),) = await self.query(crash_state.RECORD)
@@ -191,7 +198,8 @@ class Lab:
         self._clock.now = NOON
         with self._make_database() as url, tempfile.TemporaryDirectory(prefix="archiver-crash-") as folder:
             make = world_maker(self._start, store, url, Path(folder), self._clock, locks=scenario.locks)
-            world = await make(scenario.account, sync={"concurrency": 1, "lookback": "0s", **scenario.sync})
+            sync = {"concurrency": 1, "lookback": "0s", **scenario.sync}
+            world = await make(scenario.account, behaviour=scenario.behaviour, sync=sync)
             world.policies = dict(scenario.policies)
             engine = database.open_engine(url, pool_size=1)
             experiment = Experiment(scenario=scenario, world=world, forge=self._forge, engine=engine)

@@ -14,11 +14,11 @@ import os
 import sys
 import traceback
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from archiver import plans
-from archiver.app import App, new_run_id, open_app
+from archiver.app import App, Waiting, new_run_id, open_app
 from archiver.cli.deleting import history_of
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import State
@@ -26,6 +26,7 @@ from archiver.core.plan_file import parse
 from archiver.passes import Pass
 from archiver.settings import load
 from tests.support.crash_wire import Moment, Point, Tripwire
+from tests.support.fake_time import FakeTime
 from tests.support.warm import warm
 
 
@@ -34,7 +35,7 @@ class Order:
     """One pass to run. The journal is the file that every step is written to."""
 
     config: str
-    now: str  # the clock stands still at this moment
+    now: str  # the clock stands still at this moment, but for what the pass waits
     journal: str
     command: str = "sync"
     point: tuple[str, Moment, int] | None = None
@@ -44,13 +45,35 @@ class Order:
         return json.dumps(asdict(self))
 
 
+class Hours:
+    """The time of day in one pass, which goes on only while the pass waits for an export. Nobody really waits."""
+
+    def __init__(self, now: datetime) -> None:
+        """Begin at an aware moment."""
+        self._now, self._quota = now, FakeTime()
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self._now
+
+    @property
+    def waiting(self) -> Waiting:
+        """How the quota is waited for: by a clock of its own."""
+        return Waiting(sleep=self._quota.sleep, seconds=self._quota.clock, shared=self._quota.clock)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for an export."""
+        self._now += timedelta(seconds=seconds)
+        await self._quota.sleep(seconds)
+
+
 async def run(order: Order) -> int:
     """Run one pass; returns its exit code, if it lives."""
-    moment = datetime.fromisoformat(order.now)
+    hours = Hours(datetime.fromisoformat(order.now))
     journal = os.open(order.journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    async with open_app(load(Path(order.config), {}), lambda: moment) as app:
+    async with open_app(load(Path(order.config), {}), hours, hours.waiting) as app:
         watched = Tripwire(None if order.point is None else Point(*order.point), journal).watch(app)
-        done = Pass(app=watched, run=new_run_id())
+        done = Pass(app=watched, run=new_run_id(), sleep=hours.sleep)
         if order.command == "sync":
             return await done.sync()
         if order.command == "apply":

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, cast
 
 from archiver.core import naming
 from archiver.core.lifecycle import MOVES
 from archiver.core.model import State
-from archiver.simulator import SimRecording
+from archiver.simulator import Journal, Operation, SimRecording
+from tests.support.simulator import NOON
 from tests.support.world import LONG_AGO, World
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ RECORD = """select json_build_object(
         to_jsonb(c) - 'id' - case when event in ('in_force', 'used') then 'by' else '' end
         order by id) from controls c), '[]'),
     'policies', coalesce((select json_agg(to_jsonb(p) order by digest) from policy_sets p), '[]'),
+    'exports', coalesce((select json_agg(e order by id) from (
+        select exports.*, coalesce((select json_agg(to_jsonb(j) order by number) from export_jobs as j
+            where export_id = exports.id), '[]') as jobs from exports) e), '[]'),
+    'backfills', coalesce((select json_agg(to_jsonb(b) - 'id' order by id) from backfills b), '[]'),
     'history', coalesce((select json_agg(h order by id) from history h), '[]'))"""
 
 
@@ -158,11 +163,55 @@ def check_held(record: Record, versions: Collection[Held], *, locked: bool) -> N
         assert row["hold_set"] or not any(one.on_hold for one in both)
 
 
+def check_exports(record: Record, requests: Journal) -> None:
+    """The row before the request, the ids of jobs before their ZIPs, never two exports of one slice at a time."""
+    rows = record["exports"]
+    assert requests.counts[Operation.EXPORT] <= sum(cast("int", row["tries"]) for row in rows)
+    for one, other in combinations([row for row in rows if row["closed_at"] is None], 2):
+        assert str(one["until"]) < str(other["since"]) or str(other["until"]) < str(one["since"])
+    if all(row["tries"] == 1 for row in rows):  # whose jobs are lost forgets them
+        kept = {str(job["job_id"]) for row in rows for job in jobs_of(row)}
+        assert {seen.path.partition("jobId=")[2].partition("&")[0] for seen in requests.of(Operation.RETRIEVE)} <= kept
+    for row in rows:
+        assert all(job["done_at"] for job in jobs_of(row)) or row["phase"] != "done"
+
+
+def check_closed(record: Record) -> None:
+    """Every export has ended, and nothing that it could have brought is left."""
+    assert all(row["closed_at"] is not None for row in record["exports"]), record["exports"]
+
+
+def jobs_of(export: Row) -> list[Row]:
+    """The jobs of an export."""
+    return cast("list[Row]", export["jobs"])
+
+
+def by_the_hour(record: Record) -> Record:
+    """A record in which it makes no difference how often anything was waited for, or which way a recording came."""
+    exports: list[Row] = [
+        {name: row[name] for name in ("account", "since", "until", "due")} | {"refused": row["phase"] == "refused"}
+        for row in record["exports"]
+    ]
+    cut: dict[str, list[Row]] = {
+        name: [{key: _hour(value) for key, value in row.items() if key != "single_only"} for row in rows]
+        for name, rows in record.items()
+    }
+    return {**cut, "exports": exports}
+
+
+def _hour(value: object) -> object:
+    """Cut a moment of a pass to its hour; calls began before."""
+    if not (isinstance(value, str) and value[:10] >= f"{NOON:%Y-%m-%d}" and value[10:11] == "T"):
+        return value
+    moment = datetime.fromisoformat(value)
+    return value if moment < NOON else moment.replace(minute=0, second=0).isoformat()
+
+
 def check_watermark(record: Record, recordings: Collection[SimRecording]) -> None:
     """Rows before watermark."""
     known = {str(row["recording_id"]) for row in record["recordings"]}
     known |= {str(item["id"]) for gap in record["gaps"] if (item := item_of(gap)) is not None}
     for account in record["accounts"]:
         passed = datetime.fromisoformat(str(account["watermark"] or LONG_AGO))
-        behind = [one for one in recordings if one.start < passed]
+        behind = [one for one in recordings if LONG_AGO <= one.start < passed]
         assert {str(one.overlay.get("id", one.id)) for one in behind} <= known

@@ -12,16 +12,20 @@ from typing import Literal, TypeVar, cast
 
 from structlog.contextvars import get_contextvars
 
+from archiver.adapters.backfill_rows import BackfillRows
 from archiver.adapters.candidate_reads import CandidateReads
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
 from archiver.adapters.controls import Controls
+from archiver.adapters.export_record import ExportRecord
+from archiver.adapters.exports_api import ExportsApi
 from archiver.adapters.ledger import Ledger
 from archiver.adapters.object_store import Bucket
 from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.app import App
 from archiver.core.model import State
+from archiver.stages.export_ports import Retrieved
 from archiver.stages.ports import AudioStream
 from archiver.terms import LiveTerms
 
@@ -94,6 +98,8 @@ class Tripwire:
     def _inside(self, thing: object) -> object:
         if isinstance(thing, AudioStream):
             return replace(thing, chunks=self.through("body", "next", thing.chunks))
+        if isinstance(thing, Retrieved):
+            return replace(thing, chunks=self.through("zip", "next", thing.chunks))
         return Watched(self, "upload", thing)
 
     def watch(self, app: App) -> App:
@@ -111,6 +117,8 @@ class Tripwire:
             ledger=cast("Ledger", Watched(self, "ledger", app.ledger)),
             reads=cast("Reads", Watched(self, "reads", app.reads)),
             store=cast("Bucket", Watched(self, "store", app.store)),
+            exports=cast("ExportRecord", Watched(self, "exports", app.exports)),
+            backfills=cast("BackfillRows", Watched(self, "backfills", app.backfills)),
             sources={
                 name: cast("RecordingsApi", Watched(self, "source", source)) for name, source in app.sources.items()
             },
@@ -127,6 +135,8 @@ class Watched:
     def __getattr__(self, method: str) -> object:
         """Hand out the real attribute, methods wrapped."""
         target = getattr(self._inner, method)
+        if isinstance(target, ExportsApi):
+            return Watched(self._wire, self._port, target)
         if not callable(target):
             return target
 
