@@ -58,6 +58,7 @@ class Assembly:
                 record=app.backfills,
                 recount=replace(recount),
                 page_size=sync.page_size,
+                lookback=sync.lookback,
                 allowance=budget.room(account.requests_per_minute, sync.every, sync.recount_share) // 2,
             ),
         )

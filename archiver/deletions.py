@@ -125,11 +125,13 @@ class Deletions:
                     await self.stage(context, "expire", partial(self._expire(context, under).run, mine))
 
     def _affordable(self, items: list[PlanItem], most: int | None) -> list[PlanItem]:
-        """Leave what the quota has no room for to a later pass."""
+        """Leave what the quota has no room for to a later pass. Each begins elsewhere: what is kept blocks nobody."""
         if most is None or len(items) <= most:
             return items
         log.info("deletions_deferred", due=len(items), now=most)
-        return items[:most]
+        number = int(self.app.clock().timestamp() // self.app.settings.sync.every.total_seconds())
+        first = number * most % len(items)
+        return [*items[first:], *items[:first]][:most]
 
     async def _check_caps(
         self, items: Sequence[PlanItem], side: Side, states: Collection[State], count: Callable[[str], Awaitable[int]]

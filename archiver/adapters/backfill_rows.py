@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.database import connection
@@ -13,6 +13,13 @@ from archiver.core.backfill import Backfill, Filled
 from archiver.core.lifecycle import PENDING
 from archiver.core.model import Slice
 from archiver.errors import Conflict
+
+_FORGET_DAY = text("""
+update days set checked_at = null, proved_at = null, settled_at = null, stale = true,
+    doubt = coalesce(doubt, 'listed in two parts, not yet as one')
+from accounts where days.account = :account and days.account = accounts.account and day = :day
+    and (listed_from at time zone 'UTC')::date = day
+""")
 
 
 class BackfillRows:
@@ -46,6 +53,8 @@ class BackfillRows:
         """Write down how far a backfill is listed; with its end it is listed whole."""
         whole = {"listed_at": now} if until >= one.window.until else {}
         async with connection(self._engine) as opened:
+            if whole:  # the account's own first day may have come in two parts: it is listed once more as one
+                await opened.execute(_FORGET_DAY, {"account": one.account, "day": one.window.until.date()})
             await opened.execute(
                 update(backfills).where(backfills.c.id == one.number).values(listed_until=until, **whole)
             )

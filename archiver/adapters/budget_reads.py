@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Date, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from archiver.adapters.catalogue import CLAIMABLE
 from archiver.adapters.database import connection
 from archiver.adapters.tables import days, recordings, runs
 from archiver.core.budget import DayDue
@@ -28,15 +29,16 @@ class BudgetReads:
         """Count what is not archived, by day of its call (UTC), oldest first."""
         table = recordings.c
         day = cast(func.timezone("UTC", table.call_start), Date)
-        query = select(day.label("day"), func.count().label("count"), func.sum(table.size_listed).label("size"))
+        query = select(day.label("day"), func.count().label("count"), func.sum(table.size_listed).label("size"),
+                       func.count().filter(table.single_only).label("singles"))  # fmt: skip
         query = query.where(table.account == account, table.state.in_(PENDING)).group_by(day).order_by(day)
         async with connection(self._engine) as opened:
-            return [DayDue(row.day, row.count, int(row.size or 0)) for row in await opened.execute(query)]
+            return [DayDue(row.day, row.count, int(row.size or 0), row.singles) for row in await opened.execute(query)]
 
     async def count_due(self, account: str, now: datetime) -> int:
-        """Count what could be transferred now."""
+        """Count what could be transferred now by single requests."""
         table = recordings.c
-        due = and_(table.account == account, table.state == "discovered", table.next_attempt_at <= now)
+        due = and_(table.account == account, table.state == "discovered", table.next_attempt_at <= now, CLAIMABLE)
         async with connection(self._engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(due)) or 0)
 

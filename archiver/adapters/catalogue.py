@@ -45,7 +45,12 @@ _PAUSED = exists().where(
     backfills.c.account == recordings.c.account,
     backfills.c.paused_at.is_not(None),
     recordings.c.call_start.between(backfills.c.since, backfills.c.until),
+    accounts.c.account == recordings.c.account,
+    recordings.c.call_start
+    < accounts.c.listed_from,  # what the account itself begins with is nobody's history any more
 )
+#: What may come by a single request: no export is to bring it, and no backfill that it belongs to is paused.
+CLAIMABLE = and_(or_(recordings.c.single_only, ~_UNDER_EXPORT), ~_PAUSED)
 CLAIMED = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
 
 
@@ -97,9 +102,7 @@ class Catalogue:
         due = (
             select(recordings.c.recording_id)
             .where(recordings.c.account == account, recordings.c.state == State.DISCOVERED)
-            .where(
-                recordings.c.next_attempt_at <= mark.at, or_(recordings.c.single_only, ~_UNDER_EXPORT), ~_PAUSED, *where
-            )
+            .where(recordings.c.next_attempt_at <= mark.at, CLAIMABLE, *where)
             .order_by(*order)
             .limit(limit)
             .with_for_update(skip_locked=True)

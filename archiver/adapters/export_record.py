@@ -25,23 +25,24 @@ _DUE = """
 account = :account and state = 'discovered' and next_attempt_at <= :now and not single_only
 and not exists (select from exports where exports.account = :account and closed_at is null
                 and call_start between since and until)
-and not exists (select from backfills where backfills.account = :account and paused_at is not null
-                and call_start between since and until)
+and not exists (select from backfills join accounts using (account) where backfills.account = :account
+                and paused_at is not null and call_start between since and until and call_start < listed_from)
 """
 #: Endangered ones and the latest ones are looked at apart: a long history must not hide them.
 _HOURS = text(f"""
 with due as (
-    (select call_start, size_listed from recordings where {_DUE} and call_start < :endangered
+    (select call_start, size_listed, 0 as rank from recordings where {_DUE} and call_start < :endangered
         order by call_start, recording_id limit :rows)
     union all
-    (select call_start, size_listed from recordings where {_DUE} and call_start >= :endangered
+    (select call_start, size_listed, 2 from recordings where {_DUE} and call_start >= :endangered
         and call_start < :recent order by call_start, recording_id limit :rows)
     union all
-    (select call_start, size_listed from recordings where {_DUE} and call_start >= greatest(:endangered, :recent)
+    (select call_start, size_listed, 1 from recordings where {_DUE} and call_start >= greatest(:endangered, :recent)
         order by call_start, recording_id limit :rows)
 ), hours as (
     select date_trunc('hour', call_start) as hour, min(call_start) as since, max(call_start) as until,
-        count(*) as due, coalesce(sum(size_listed), 0) as size from due group by 1 order by 1 limit :hours
+        count(*) as due, coalesce(sum(size_listed), 0) as size from due
+        group by 1 order by min(rank), 1 limit :hours
 ), next as (select *, lead(since) over (order by hour) as following from hours)
 select since, until, due, size,
     (select count(*) from (select from recordings where account = :account and call_start between next.since
@@ -93,7 +94,7 @@ class ExportRecord:
     async def usual_polls(self, account: str) -> float | None:
         """How many times jobs were asked for lately until their ZIP came; None: not known."""
         found = await self._lately(account)
-        return None if found is None or found.polls is None else float(found.polls) + 1
+        return None if found is None or found.polls is None else float(found.polls)
 
     async def hours(
         self, account: str, mark: Mark, *, endangered_before: datetime | None, recent_since: datetime
@@ -142,7 +143,7 @@ class ExportRecord:
             return (await _read(opened, exports.c.id == export.number))[0]
 
     async def polled(self, export: Export, job: Job, next_poll_at: datetime) -> None:
-        """Write down that a job's ZIP was not there yet, and when to ask again."""
+        """Write down that a job's ZIP is about to be asked for, and when to ask again if it does not come."""
         await self._write(export, job, polls=export_jobs.c.polls + 1, next_poll_at=next_poll_at)
 
     async def fetching(self, export: Export, job: Job, next_poll_at: datetime, mark: Mark) -> None:

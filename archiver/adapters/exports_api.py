@@ -16,7 +16,7 @@ from archiver.adapters.source_http import Call, SourceHttp
 from archiver.core.listing import format_time
 from archiver.core.model import Slice
 from archiver.errors import BodyRejected, ConfigError, Transient
-from archiver.stages.export_ports import Answer, Retrieved
+from archiver.stages.export_ports import Answer, Retrieved, nothing
 
 _JOBS_LIMIT = 1024 * 1024  # bytes of the answer that names the jobs
 _MOST_JOBS = 1000
@@ -77,13 +77,13 @@ class ExportsApi:
         status, why = response.status_code, f"status_{response.status_code}"
         chunks = chunks_of(call, response, self._clock)
         if status != httpx.codes.OK and not same_origin(response.url, call.url):
-            return Retrieved(Answer.NOT_YET, f"redirect_{why}", _nothing())  # of a link that has expired, say
+            return Retrieved(Answer.NOT_YET, f"redirect_{why}", nothing())  # of a link that has expired, say
         if status != httpx.codes.OK:
             refused = httpx.codes.is_client_error(status)
-            return Retrieved(_STATUS.get(status, Answer.REFUSED if refused else Answer.NOT_YET), why, _nothing())
+            return Retrieved(_STATUS.get(status, Answer.REFUSED if refused else Answer.NOT_YET), why, nothing())
         head = await _head(chunks)
         if not head.startswith(_ZIP_BEGINS):
-            return Retrieved(Answer.NOT_YET, "the answer is no ZIP", _nothing())
+            return Retrieved(Answer.NOT_YET, "the answer is no ZIP", nothing())
         return Retrieved(Answer.ZIP, why, _chained(head, chunks))
 
 
@@ -101,11 +101,6 @@ async def _head(chunks: AsyncIterator[bytes]) -> bytes:
 async def _chained(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield head
     async for chunk in rest:
-        yield chunk
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in tuple[bytes, ...]():
         yield chunk
 
 

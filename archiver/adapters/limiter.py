@@ -51,7 +51,7 @@ class Window(Protocol):
         ...
 
     async def refused(self, pause: float, refused: int) -> None:
-        """Learn from a refusal: pause so many seconds; `refused` requests of the last minute met one."""
+        """Learn from a refusal: pause so many seconds; `refused` requests of the last minute met the quota's end."""
         ...
 
 
@@ -100,7 +100,10 @@ class Limiter:
         `share`: of the quota, at most so much for this kind of request.
         """
         async with self._turn:
+            since = self._clock()
             while (wait := self.paused_for() or await self._window.take(share)) > 0:
+                if share < 1 and self._clock() - since > PATIENCE:
+                    raise Throttled("other work takes the whole quota", retry_after=wait)
                 if self.paused_for() > PATIENCE or wait > PATIENCE:
                     raise Throttled("the source asked for a long pause", retry_after=max(wait, self.paused_for()))
                 await self._sleep(wait)
@@ -114,8 +117,10 @@ class Limiter:
         """Hold every request of the account back. Never shortens a pause, never longer than an hour."""
         self._paused_until = max(self._paused_until, self._clock() + min(seconds, LONGEST_PAUSE))
 
-    async def throttled(self, sent_at: float, retry_after: str | None) -> float:
+    async def throttled(self, sent_at: float, retry_after: str | None, *, teaches: bool = True) -> float:
         """Pause because the request sent at `sent_at` was refused; return the pause in seconds.
+
+        `teaches`: the refusal is about the quota (429), not about a gateway that cannot answer now.
 
         Without a usable Retry-After the pause doubles from one refusal to the next, not within one burst.
         """
@@ -127,6 +132,8 @@ class Limiter:
         growing = min(_FIRST_PAUSE * 2.0 ** min(self._in_a_row - 1, 10), _LAST_PAUSE)
         seconds = parse_retry_after(retry_after, self._now()) or growing
         self.pause(seconds)
-        self._refused.append(now)
-        await self._window.refused(min(seconds, LONGEST_PAUSE), sum(now - at < _WINDOW for at in self._refused))
+        if teaches:
+            self._refused.append(now)
+        refused = sum(now - at < _WINDOW for at in self._refused) if teaches else 0
+        await self._window.refused(min(seconds, LONGEST_PAUSE), refused)
         return seconds

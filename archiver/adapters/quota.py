@@ -73,10 +73,13 @@ class SharedQuota:
             now = await self._locked(opened)
             state, used = await self._state(opened), await self._used(opened, now)
             total = sum(count for _, count in rules.current(used, now))
+            in_force = self._in_force(state, now)
             if now > self._burst_ends:
-                self._before = self._in_force(state, now)
-            self._burst_ends = now + rules.SECONDS
-            learnt = min(rules.learnt_from(self._before, total, refused), self._in_force(state, now))
+                self._before = in_force
+            self._burst_ends = now + rules.SECONDS if refused else self._burst_ends
+            if rules.tells(in_force, total, refused):
+                in_force = min(rules.learnt_from(self._before, total, refused), in_force)
+            learnt = in_force if in_force < self._per_minute else None
             until = now + max(pause, _pause(state, now))
             values = {"learnt": learnt, "learnt_at": _moment(now), "paused_until": _moment(until)}
             row = upsert(quotas).values(account=self._account, **values)

@@ -204,7 +204,8 @@ class SourceHttp:
 
     async def _throttled(self, call: Call, response: httpx.Response, sent_at: float) -> Throttled:
         await discard(response)
-        wait = await self._limiter.throttled(sent_at, response.headers.get("retry-after"))
+        teaches = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+        wait = await self._limiter.throttled(sent_at, response.headers.get("retry-after"), teaches=teaches)
         call.outcome, call.cause = Outcome.THROTTLED, f"status_{response.status_code}"
         log.warning("source_throttled", account=self._account, operation=call.operation, wait=round(wait, 1))
         return Throttled(f"{call.operation}: the source asked for a pause", retry_after=wait)

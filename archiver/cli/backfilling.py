@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -18,13 +18,14 @@ from archiver.cli.looking import read_time
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass
 from archiver.core.backfill import Backfill, Filled, Progress, kept_from, progress, time_left
-from archiver.core.model import Slice
+from archiver.core.model import Slice, midnight, whole_day
 from archiver.errors import AccountBusy, ConfigError
 from archiver.passes import Pass
 from archiver.scheduler import INTERRUPTED, Interrupt
 from archiver.settings import Account, Settings
 
 SECOND = timedelta(seconds=1)
+BETWEEN = 30.0  # seconds between passes that wait for an export
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -36,10 +37,13 @@ def backfill(
     context: typer.Context,
     *,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Archive calls from this time on.")
+        str | None, typer.Option("--from", metavar="TIME", help="Archive calls from this day on (UTC).")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Up to this time; default: where the account begins.")
+        str | None,
+        typer.Option(
+            "--to", metavar="TIME", help="Up to this day, which counts whole; default: where the account begins."
+        ),
     ] = None,
     account: Annotated[str | None, typer.Option("--account", help="Of this account, where there are several.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the work to the running archiver.")] = False,
@@ -82,13 +86,21 @@ async def _asked(settings: Settings, account: Account, since: str, until: str | 
         await Ledger(engine).open_account(account.name, account.start_from)
         rows = BackfillRows(engine)
         begin = kept_from(account.start_from, await rows.all(account.name))
-        first, last = read_time("--from", since), read_time("--until", until) or begin - SECOND
-        assert first is not None  # noqa: S101 - it is given
-        first, last = first.replace(microsecond=0), min(last.replace(microsecond=0), account.start_from - SECOND)
+        first = _day_of(read_time("--from", since))
+        if until is None and (same := [one for one in await rows.all(account.name) if one.window.since == first]):
+            return same[-1]
+        asked = whole_day(_day_of(read_time("--to", until)).date()).until if until is not None else begin - SECOND
+        last = min(asked, account.start_from - SECOND)
         if first > last:
             hint = f"calls from {account.start_from:%Y-%m-%dT%H:%M:%SZ} on (start_from) are archived by every pass"
             raise ConfigError(f"there is nothing to fill in from {since} on", hint=hint)
         return await rows.ask(account.name, Slice(first, last), now())
+
+
+def _day_of(moment_: datetime | None) -> datetime:
+    """Go back to the midnight (UTC) before: history comes in whole days, so that each can be proved."""
+    assert moment_ is not None  # noqa: S101 - the option is given
+    return midnight(moment_.date())
 
 
 async def _work(settings: Settings, one: Backfill, *, as_json: bool) -> int:
@@ -113,14 +125,16 @@ async def _work(settings: Settings, one: Backfill, *, as_json: bool) -> int:
             if code is None or interrupt.stopping():
                 out.print("Stopped: the same command goes on with it, and so does every pass.")
                 return INTERRUPTED
-            if code == AccountBusy.exit_code:
+            if (report := work.reports.get(one.account)) is not None and report.exit_code == AccountBusy.exit_code:
                 out.print("Another archiver works on this account: it fills in the history. See: archiver backfill")
-                return code
+                return report.exit_code
             if progress(here, filled) in (Progress.DONE, Progress.PAUSED):
                 return code
-            if standing == before and not await app.exports.open(one.account):  # the next pass is to come later
-                out.print("What is left must wait, or needs a person: archiver gaps list. Every pass goes on with it.")
-                return code
+            if standing == before:
+                if report is None or report.stopped or not await app.exports.open(one.account):
+                    out.print("What is left must wait, or needs a person: archiver status. Every pass goes on with it.")
+                    return code
+                await interrupt.sleep(BETWEEN)
             before = standing
 
 

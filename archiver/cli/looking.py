@@ -179,7 +179,7 @@ def read_time(option: str, text: str | None) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(text)
-        if option in ("--until", "--as-of") and len(text) == len("2026-01-31"):
+        if option in ("--until", "--as-of", "--to") and len(text) == len("2026-01-31"):
             read = read.replace(hour=23, minute=59, second=59)  # up to a day means: that day included
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):

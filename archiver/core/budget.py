@@ -35,6 +35,14 @@ class DayDue:
     day: date
     recordings: int
     size: int  # bytes, as listed
+    singles: int = 0  # of the recordings: they come by a request of their own, whatever the rest does
+
+    def requests(self, way: Way, polls: float | None) -> float:
+        """What it takes to archive them."""
+        if way is Way.SINGLE:
+            return float(self.recordings)
+        each = Cost(EXPECTED_POLLS if polls is None else polls).requests / MOST_RECORDINGS
+        return self.singles + (self.recordings - self.singles) * each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +102,9 @@ def forecast(facts: Facts, now: datetime) -> Forecast:
     each = _each(facts, way)
     archiving = facts.arriving * each
     spare = capacity - fixed - archiving
-    needed = backlog * (1.0 if way is Way.SINGLE else Cost(facts.polls or EXPECTED_POLLS).requests / MOST_RECORDINGS)
+    needed = sum(day.requests(way, facts.polls) for day in facts.backlog)
     drained = _time_for(needed, spare)
-    lost = _outlived(facts, spare, needed / backlog if backlog else 0.0, now)
+    lost = _outlived(facts, spare, way, now)
     wanted = facts.deleting * DELETE_REQUESTS
     return Forecast(
         capacity=capacity,
@@ -138,14 +146,14 @@ def _time_for(requests: float, spare: float) -> timedelta | None:
     return timedelta(days=days) if days < LONGEST.days else None
 
 
-def _outlived(facts: Facts, spare: float, each: float, now: datetime) -> list[DayDue]:
+def _outlived(facts: Facts, spare: float, way: Way, now: datetime) -> list[DayDue]:
     """Find the days of the backlog whose calls the source deletes before their turn, the oldest days coming first."""
     lost: list[DayDue] = []
     if facts.retention is None:
         return lost
     before = 0.0
     for day in sorted(facts.backlog, key=lambda day: day.day):
-        requests = before + day.recordings * each
+        requests = before + day.requests(way, facts.polls)
         done = _time_for(requests, spare)
         if done is None or now + done > facts.retention.gone_at(midnight(day.day)):
             lost.append(day)  # its place is free for the next

@@ -24,6 +24,7 @@ MOST_BEGUN = 6  # the same, when runs end while they read it: it may be what the
 EXPECTED_POLLS = 2.0  # of a job until its ZIP comes, before an account has shown how many
 FIRST_POLL = timedelta(seconds=15)
 LONGEST_POLL = timedelta(minutes=5)
+LONGEST_FIRST = timedelta(hours=1)
 UNKNOWN_FOR = timedelta(hours=1)  # so long a job that the source does not know may be one that it does not know yet
 REFUSED_FOR = timedelta(days=1)  # so long no export is asked for after one was of no use
 _GAP = timedelta(days=2)  # without a call that is due: what lies behind it goes into another export
@@ -65,8 +66,17 @@ class Batch:
         return self.others > self.due
 
 
-def batches(hours: Iterable[Hour], *, endangered_before: datetime | None, recent_since: datetime) -> list[Batch]:
-    """Put hours, given in order, together to slices of a size for one export each; the most urgent first."""
+def batches(
+    hours: Iterable[Hour],
+    *,
+    endangered_before: datetime | None,
+    recent_since: datetime,
+    taken: Sequence[Slice] = (),
+) -> list[Batch]:
+    """Put hours, given in order, together to slices of a size for one export each; the most urgent first.
+
+    None crosses a slice that is taken by an export under way.
+    """
     found: list[Batch] = []
     behind = 0
     for hour in hours:
@@ -77,13 +87,20 @@ def batches(hours: Iterable[Hour], *, endangered_before: datetime | None, recent
             others=hour.others,
             rank=_rank(hour.since, endangered_before, recent_since),
         )
+        if crosses(one.window, taken):
+            continue
         joined = _joined(found[-1], one, behind) if found else None
-        if joined is None:
+        if joined is None or crosses(joined.window, taken):
             found.append(one)
         else:
             found[-1] = joined
         behind = hour.behind
     return sorted(found, key=lambda batch: (batch.rank, batch.window.since))
+
+
+def crosses(window: Slice, taken: Iterable[Slice]) -> bool:
+    """Whether a slice has a start in common with one of the others."""
+    return any(window.since <= other.until and other.since <= window.until for other in taken)
 
 
 def _rank(start: datetime, endangered_before: datetime | None, recent_since: datetime) -> Rank:
@@ -177,6 +194,11 @@ class Export:
         return tuple(sorted((job for job in self.jobs if job.done_at is None), key=lambda job: job.next_poll_at))
 
 
+def is_due(job: Job, now: datetime) -> bool:
+    """Whether to ask for a job's ZIP now; also where a clock that was ahead has put that off for ever."""
+    return job.next_poll_at <= now or job.next_poll_at > now + LONGEST_FIRST
+
+
 def next_poll(job: Job, now: datetime) -> datetime:
     """When to ask for a job's ZIP again: after growing pauses, up to five minutes."""
     return now + min(FIRST_POLL * 2.0 ** min(job.polls, 10), LONGEST_POLL)
@@ -184,7 +206,7 @@ def next_poll(job: Job, now: datetime) -> datetime:
 
 def first_poll(asked_at: datetime, usual: timedelta | None) -> datetime:
     """When to ask first: when an account's exports are usually ready, as far as is known."""
-    return asked_at + max(FIRST_POLL, min(usual or FIRST_POLL, timedelta(hours=1)))
+    return asked_at + max(FIRST_POLL, min(usual or FIRST_POLL, LONGEST_FIRST))
 
 
 def expired(job: Job, now: datetime) -> bool:

@@ -22,6 +22,11 @@ def in_force(configured: int, learnt: int | None, hours: float) -> int:
     return min(configured, learnt + regained)
 
 
+def tells(in_force: int, used: int, refused: int) -> bool:
+    """Whether refusals say something about the quota: several at once, or one when much of it was used."""
+    return refused > 1 or (refused == 1 and 2 * used > in_force)
+
+
 def learnt_from(before: int, used: int, refused: int) -> int:
     """What a burst of refusals teaches: of the requests of the last minute the source took those it did not refuse.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -27,6 +27,7 @@ class Backfilling:
     recount: Recount  # of its own: its calls begin before the account's start_from
     page_size: int
     allowance: int  # listing requests in one pass
+    lookback: timedelta  # days within it are listed once more when they have left it
 
     async def kept_from(self, start_from: datetime) -> datetime:
         """Where the calls begin that the account answers for."""
@@ -54,7 +55,7 @@ class Backfilling:
         """List a stretch, and write down what its days are worth. Returns how many items it has."""
         report = self.context.report
         before, counts = report.listed, report.slices
-        settled = planned.until.date() + rules.ONE_DAY
+        settled = min(planned.until.date() + rules.ONE_DAY, (self.context.clock() - self.lookback).date())
         await self.recount.ask(planned, settled_before=settled, list_it=True, ahead=Ahead.HISTORY)
         self.allowance -= max(report.slices - counts, 1) + (report.listed - before) // self.page_size
         return report.listed - before

@@ -79,7 +79,7 @@ class Discover:
             self.context.report.recounted += len(errand.days)
 
     def _edge(self, watermark: datetime) -> datetime:
-        return recounts.edge(self.start_from, watermark, self.lookback)
+        return recounts.edge(self.recount.start_from, watermark, self.lookback)
 
     def _known_up_to(self, watermark: datetime | None) -> datetime | None:
         """Where listing goes on. Until an account has shown its paging, the lookback is listed instead of counted."""

@@ -33,6 +33,12 @@ class Retrieved:
     chunks: AsyncIterator[bytes]
 
 
+async def nothing() -> AsyncIterator[bytes]:
+    """Give a body without a byte."""
+    for chunk in tuple[bytes, ...]():
+        yield chunk
+
+
 class ExportSource(Protocol):
     """The export side of one account of the recordings API. Waits and raises like `RecordingSource`."""
 
@@ -91,7 +97,7 @@ class ExportRecord(Protocol):
         ...
 
     async def polled(self, export: Export, job: Job, next_poll_at: datetime) -> None:
-        """Write down that a job's ZIP was not there yet, and when to ask again."""
+        """Write down that a job's ZIP is about to be asked for, and when to ask again if it does not come."""
         ...
 
     async def fetching(self, export: Export, job: Job, next_poll_at: datetime, mark: Mark) -> None:

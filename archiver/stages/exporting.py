@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,9 +14,11 @@ from archiver.core import exports as rules
 from archiver.core import recount
 from archiver.core.danger import SourceRetention
 from archiver.core.exports import Batch, Cost, Export, Job, Names, Phase
-from archiver.errors import SkipItem, Throttled, Transient
+from archiver.core.model import Slice
+from archiver.core.window import ahead
+from archiver.errors import AccessDenied, SkipItem, StopStage, Throttled, Transient
 from archiver.stages.context import Context
-from archiver.stages.export_ports import Answer, ExportRecord, ExportSource, Retrieved
+from archiver.stages.export_ports import Answer, ExportRecord, ExportSource, Retrieved, nothing
 from archiver.stages.members import MemberReader, Tally
 from archiver.stages.ports import Ledger
 from archiver.stages.reading import Reader
@@ -53,10 +56,10 @@ class Exporting:
         if reason := await self.record.refused_since(context.account, now - rules.REFUSED_FOR):
             log.info("exports_suspended", reason=reason)
             return
-        wanted = await self._wanted(now)
+        wanted = await self._wanted(now, [export.window for export in under_way])
         polls = await self.record.usual_polls(context.account) or rules.EXPECTED_POLLS
         room = 0 if self.always else room
-        for batch in rules.choose(wanted, room=room, cost=Cost(polls), under_way=under_way):
+        for batch in rules.choose(wanted, room=room, cost=Cost(polls), under_way=len(under_way)):
             if context.stopping() or not await self._ask(batch):
                 return
 
@@ -66,10 +69,12 @@ class Exporting:
             export, job = found
             now = self.context.clock()
             if self.late(export, now):
-                await self._close(export, Phase.REFUSED, "it was not ready in time (sync.export_deadline)")
+                never = all(one.ready_at is None for one in export.jobs)
+                phase = Phase.REFUSED if never else Phase.GIVEN_UP
+                await self._close(export, phase, "it was not there in time (sync.export_deadline)")
             elif job.fetches >= rules.MOST_BEGUN:
                 await self._close(export, Phase.GIVEN_UP, "no run has come to the end of its ZIP")
-            elif job.next_poll_at <= now:
+            elif rules.is_due(job, now):
                 await self._poll(export, job)
             elif until is not None and job.next_poll_at <= until:
                 await self.sleep((job.next_poll_at - now).total_seconds())
@@ -79,16 +84,16 @@ class Exporting:
     def late(self, export: Export, now: datetime) -> bool:
         """Whether an export is waited for no longer: it was asked for once more when its time was over."""
         over = export.asked_at + self.deadline
-        return now > over and all(job.ready_at is None and job.next_poll_at > over for job in export.pending)
+        return now > over and all(job.next_poll_at > over for job in export.pending)
 
-    async def _wanted(self, now: datetime) -> list[Batch]:
+    async def _wanted(self, now: datetime, taken: Sequence[Slice]) -> list[Batch]:
         endangered = None if self.retention is None else self.retention.endangered_before(now)
         recent, mark = now - self.lookback, self.context.mark("looked at for exports")
         hours = await self.record.hours(self.context.account, mark, endangered_before=endangered, recent_since=recent)
-        return rules.batches(hours, endangered_before=endangered, recent_since=recent)
+        return rules.batches(hours, endangered_before=endangered, recent_since=recent, taken=taken)
 
-    async def _resume(self) -> int:
-        """Take up exports that a run has left between two steps. Returns how many are under way."""
+    async def _resume(self) -> list[Export]:
+        """Take up exports that a run has left between two steps. Returns those that are under way."""
         under_way = await self.record.open(self.context.account)
         for export in under_way:
             if not self.source.usable:
@@ -97,7 +102,9 @@ class Exporting:
                 await self._close(export, Phase.DONE, "read to the end by a run that has died since")
             elif export.phase is Phase.ASKED:
                 await self._again(export, "the answer to the request for it is not known")
-        return len(under_way)
+            elif ahead(export.asked_at, self.context.clock()):
+                await self._again(export, "a clock was ahead when it was asked for")
+        return await self.record.open(self.context.account) if under_way else []
 
     async def _ask(self, batch: Batch) -> bool:
         """Ask for an export. False: the source is not to be asked for more now."""
@@ -144,23 +151,25 @@ class Exporting:
         return None if first is None else (first, first.pending[0])
 
     async def _poll(self, export: Export, job: Job) -> None:
-        known = True
-        async with self.source.retrieve(job.job_id) as got:
-            answer = got.answer
-            if answer is Answer.ZIP:
-                known = await self._fetch(export, job, got)
-        now = self.context.clock()
-        if answer is Answer.ZIP:
-            if not known:
-                await self._list(export)
-        elif answer is Answer.REFUSED:
+        """Ask for a job's ZIP. Whatever comes of it, the next look is a later one."""
+        await self.record.polled(export, job, rules.next_poll(job, self.context.clock()))
+        async with AsyncExitStack() as stack:
+            try:
+                got = await stack.enter_async_context(self.source.retrieve(job.job_id))
+            except Throttled:
+                raise
+            except (Transient, SkipItem, StopStage, AccessDenied) as error:
+                got = Retrieved(Answer.NOT_YET, str(error), nothing())
+            known = got.answer is not Answer.ZIP or await self._fetch(export, job, got)
+        if not known:
+            await self._list(export)
+        elif got.answer is Answer.REFUSED:
             log.error("export_refused", export=export.number, reason=got.why)
             await self._close(export, Phase.REFUSED, got.why)
-        elif answer is Answer.GONE or (answer is Answer.UNKNOWN and rules.expired(job, now)):
+        elif got.answer is Answer.GONE or (got.answer is Answer.UNKNOWN and rules.expired(job, self.context.clock())):
             await self._again(export, "the source no longer has it")
-        else:
+        elif got.answer is not Answer.ZIP:
             log.debug("export_awaited", export=export.number, job=job.number, polls=job.polls + 1, reason=got.why)
-            await self.record.polled(export, job, rules.next_poll(job, now))
 
     async def _fetch(self, export: Export, job: Job, got: Retrieved) -> bool:
         """Read a ZIP that comes. False: the slice must be listed first, for it may hold what is not known."""
@@ -201,11 +210,13 @@ class Exporting:
         Asked while the ZIP is there: what was published before it was made is counted, whenever that was.
         """
         account, window, listings = self.context.account, export.window, self.listings[export.number]
-        expected = recount.items(await self.ledger.expected(account, window))
-        page = await self.reader.count(window, expected)
+        expected = await self.ledger.expected(account, window)
+        # what is claimed and not listed has no name: it could be taken for a listed one
+        known = sum(day.at_source for day in expected.values())
+        page = await self.reader.count(window, recount.items(expected))
         if not recount.usable(page) or page.total_items is None:
             return listings > 0
-        return page.total_items <= expected
+        return page.total_items <= known
 
     async def _list(self, export: Export) -> None:
         """List the slice of an export anew. Given up where that does not show what the source says it has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import structlog
 
 from archiver.core.exports import Listed, Names, only
 from archiver.core.model import Entry, Recording, State
-from archiver.errors import ArchiverError, Conflict, SkipItem, Throttled, Transient
+from archiver.errors import ArchiverError, BodyRejected, Conflict, SkipItem, Throttled, Transient
 from archiver.stages.archiving import Archivist
 from archiver.stages.context import Context
 from archiver.stages.deposit import SPARE_BYTES, Deposit, Deposited, Place
@@ -22,6 +23,9 @@ from archiver.stages.unzip import Member, members
 from archiver.stages.workers import first_leaf
 
 log = structlog.get_logger()
+
+
+UNREADABLE = "unreadable"  # in the place of a SHA-256
 
 
 @dataclass(slots=True)
@@ -51,7 +55,8 @@ class _Walk:
     export: int
     slots: asyncio.Semaphore
     group: asyncio.TaskGroup
-    again: list[tuple[str, str]] = field(default_factory=list)  # the same of members that came a second time
+    met: Counter[str] = field(default_factory=Counter)  # recordings by the members of this ZIP that they fit
+    again: list[tuple[str, str]] = field(default_factory=list)  # recording and SHA-256 of members that came once more
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +96,8 @@ class MemberReader:
 
     async def _take(self, member: Member, walk: _Walk) -> None:
         """Find out which recording a member is, and have it archived. What is wrong with it alone is only counted."""
+        if member.name.endswith("/"):  # a folder
+            return
         if member.refusal is not None:
             walk.tally.spoilt += 1
             log.warning("export_member_refused", reason=member.refusal, export=walk.export)
@@ -128,16 +135,30 @@ class MemberReader:
             if not fitting:
                 self.context.report.unlisted_members += 1
                 log.warning("export_member_unlisted", size=member.size, export=walk.export)
-        elif one.recording_id in walk.tally.taken:
-            walk.tally.repeated += 1
-            walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
+            return
+        walk.met[one.recording_id] += 1
+        if one.copied is not None:  # by an earlier reading, which may have ended before it saw this member
+            walk.tally.taken.setdefault(one.recording_id, one.copied)
+        if one.recording_id in walk.tally.taken:
+            await self._look_again(member, head, one, walk)
         elif not one.due:
             walk.tally.unwanted += 1
-            if one.copied is not None:  # by an earlier reading, which may have died before it saw this member
-                walk.tally.taken.setdefault(one.recording_id, one.copied)
-                walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
+        elif walk.met[one.recording_id] > 1:  # the first was spoilt: which of both it is nobody knows
+            walk.tally.repeated += 1
         else:
             await self._claim(member, head, one, walk)
+
+    async def _look_again(self, member: Member, head: bytes, one: Listed, walk: _Walk) -> None:
+        """Hash a member whose recording is stored already. Unreadable counts as different only beside another one."""
+        twice = walk.met[one.recording_id] > 1
+        walk.tally.repeated += twice
+        walk.tally.unwanted += not twice
+        try:
+            walk.again.append((one.recording_id, await _hashed(_joined(head, member.chunks()))))
+        except BodyRejected:
+            if twice:
+                walk.again.append((one.recording_id, UNREADABLE))
+            raise
 
     async def _claim(self, member: Member, head: bytes, one: Listed, walk: _Walk) -> None:
         mark = self.context.mark("claimed for transfer", export=walk.export)

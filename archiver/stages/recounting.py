@@ -139,8 +139,10 @@ class Recount:
             settled_before=settled_before,
             start_from=self.start_from,
         )
-        if ahead in (Ahead.NO, Ahead.HISTORY):
+        if ahead is Ahead.NO:
             await self.ledger.conclude(context.account, window, proof, self.reader.learnt)
+        elif ahead is Ahead.HISTORY:  # a day may come in several parts
+            await self.ledger.accept_slice(context.account, window, proof, self.reader.learnt, moves=False)
         elif (until := min(window.until, self._listed_until())) >= window.since:
             past, moves = Slice(window.since, until), ahead is Ahead.MOVES and not doubted
             await self.ledger.accept_slice(context.account, past, proof, self.reader.learnt, moves=moves)

@@ -83,13 +83,13 @@ class Transfer:
 
     async def _round(self) -> bool:
         """Order exports, fetch single recordings meanwhile, then fetch exports. True: there may be more to do."""
-        room, report, closed = await self.room(), self.context.report, self.exporting.closed
+        room, closed = await self.room(), self.exporting.closed
         await self.exporting.order(room)
-        self.left, archived = max(room, 1), report.archived
+        self.left = allowed = max(room, 1)
         await run_workers(self.concurrency, self._work)
         limited = self.left <= 0
         await self.exporting.collect(None if limited else self._patience())
-        moved = report.archived > archived or self.exporting.closed > closed
+        moved = self.left < allowed or self.exporting.closed > closed
         return moved and not self.context.stopping() and not self._is_late()
 
     def _patience(self) -> datetime:

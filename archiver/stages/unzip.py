@@ -95,6 +95,7 @@ class Member:
         self._left = header.packed  # bytes of the data that were not taken; None: who knows
         self._packed = self._unpacked = self._crc = 0
         self._descriptor: Descriptor | None = None
+        self._ended = False  # the end of the data was found
         self._data = self._checked()
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -104,8 +105,12 @@ class Member:
     async def finish(self) -> None:
         """Go to the end of the data, whatever was read of it. Raises BodyRejected where that cannot be found."""
         if self._left is None:
-            async for _ in self._data if self.refusal is None else self._scanned():
-                pass
+            try:
+                async for _ in self._data if self.refusal is None else self._scanned():
+                    pass
+            except BodyRejected:
+                if not self._ended:  # what is wrong with this member alone does not concern the next
+                    raise
             return
         while self._left:
             await self._raw()
@@ -127,6 +132,7 @@ class Member:
         if packed is None:
             told = self._descriptor or await self._described()
             crc, size, packed = told.crc, told.size, told.packed
+        self._ended = True
         if (size, packed) != (self._unpacked, self._packed):
             raise BodyRejected("the member is not as long as the ZIP says")
         if crc != self._crc:

@@ -147,7 +147,9 @@ PASS = [
     *in_a_row(made.FEW, "pass", "<controls.announce; controls.announce; <reads.count_in purging"),
     *in_a_row(made.FEW, "pass", "reads.count_in purging; <reads.count_in expiring; reads.count_in expiring"),
     *in_a_row(made.FEW, "pass", "controls.paused; controls.terms; candidates.candidates; <reads.among"),
-    *in_a_row(fetched.PLAIN, "pass", "<exports.refused_since; exports.refused_since; exports.usual_polls; exports.open"),
+    *in_a_row(
+        fetched.PLAIN, "pass", "<exports.refused_since; exports.refused_since; exports.usual_polls; exports.open"
+    ),
     *in_a_row(made.FEW, "pass", "reads.among; reads.count_at_source; <reads.count_gaps"),
     *in_a_row(kept.EXPIRING, "pass", "<reads.count_archived; reads.count_archived; reads.count_gaps"),
 ]

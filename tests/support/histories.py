@@ -178,7 +178,12 @@ class History:
             recount_every=self.every,
             allowance=100_000,
             history=Backfilling(
-                context=context, record=NothingAsked(), recount=recount, page_size=self.page_size, allowance=0
+                context=context,
+                record=NothingAsked(),
+                recount=recount,
+                page_size=self.page_size,
+                allowance=0,
+                lookback=self.lookback,
             ),
         )
         await discover.run()
