@@ -64,8 +64,17 @@ class Batch:
         return self.others > self.due
 
 
-def batches(hours: Iterable[Hour], *, endangered_before: datetime | None, recent_since: datetime) -> list[Batch]:
-    """Put hours, given in order, together to slices of a size for one export each; the most urgent first."""
+def batches(
+    hours: Iterable[Hour],
+    *,
+    endangered_before: datetime | None,
+    recent_since: datetime,
+    under_way: Sequence[Slice] = (),
+) -> list[Batch]:
+    """Put hours, given in order, together to slices of a size for one export each; the most urgent first.
+
+    None crosses a slice of which an export is under way: an hour that does so by itself comes by another one, later.
+    """
     found: list[Batch] = []
     behind = 0
     for hour in hours:
@@ -77,12 +86,17 @@ def batches(hours: Iterable[Hour], *, endangered_before: datetime | None, recent
             rank=_rank(hour.since, endangered_before, recent_since),
         )
         joined = _joined(found[-1], one, behind) if found else None
-        if joined is None:
+        if joined is None or _crosses(joined.window, under_way):
             found.append(one)
         else:
             found[-1] = joined
         behind = hour.behind
-    return sorted(found, key=lambda batch: (batch.rank, batch.window.since))
+    free = [batch for batch in found if not _crosses(batch.window, under_way)]
+    return sorted(free, key=lambda batch: (batch.rank, batch.window.since))
+
+
+def _crosses(window: Slice, under_way: Sequence[Slice]) -> bool:
+    return any(window.since <= other.until and window.until >= other.since for other in under_way)
 
 
 def _rank(start: datetime, endangered_before: datetime | None, recent_since: datetime) -> Rank:

@@ -13,6 +13,7 @@ from archiver.core import exports as rules
 from archiver.core import recount
 from archiver.core.danger import SourceRetention
 from archiver.core.exports import Batch, Cost, Export, Job, Names, Phase
+from archiver.core.model import Slice
 from archiver.errors import SkipItem, Throttled, Transient
 from archiver.stages.context import Context
 from archiver.stages.export_ports import Answer, ExportRecord, ExportSource, Retrieved
@@ -53,10 +54,10 @@ class Exporting:
         if reason := await self.record.refused_since(context.account, now - rules.REFUSED_FOR):
             log.info("exports_suspended", reason=reason)
             return
-        wanted = await self._wanted(now)
+        wanted = await self._wanted(now, [export.window for export in under_way])
         polls = await self.record.usual_polls(context.account) or rules.EXPECTED_POLLS
         room = 0 if self.always else room
-        for batch in rules.choose(wanted, room=room, cost=Cost(polls), under_way=under_way):
+        for batch in rules.choose(wanted, room=room, cost=Cost(polls), under_way=len(under_way)):
             if context.stopping() or not await self._ask(batch):
                 return
 
@@ -79,19 +80,19 @@ class Exporting:
         over = export.asked_at + self.deadline
         return now > over and all(job.ready_at is None and job.next_poll_at > over for job in export.pending)
 
-    async def _wanted(self, now: datetime) -> list[Batch]:
+    async def _wanted(self, now: datetime, under_way: list[Slice]) -> list[Batch]:
         endangered = None if self.retention is None else self.retention.endangered_before(now)
         recent, mark = now - self.lookback, self.context.mark("looked at for exports")
         hours = await self.record.hours(self.context.account, mark, endangered_before=endangered, recent_since=recent)
-        return rules.batches(hours, endangered_before=endangered, recent_since=recent)
+        return rules.batches(hours, endangered_before=endangered, recent_since=recent, under_way=under_way)
 
-    async def _resume(self) -> int:
-        """Take up exports that a run has asked for without learning of their jobs. Returns how many are under way."""
+    async def _resume(self) -> list[Export]:
+        """Take up exports that a run has asked for without learning of their jobs. Returns all that are under way."""
         under_way = await self.record.open(self.context.account)
         for export in under_way:
             if export.phase is Phase.ASKED:
                 await self._again(export, "the answer to the request for it is not known")
-        return len(under_way)
+        return under_way
 
     async def _ask(self, batch: Batch) -> bool:
         """Ask for an export. False: the source is not to be asked for more now."""
