@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 KEY_ID, SECRET = "bench-key", "bench-secret"
 DAYS = 30
-StoreName = Literal["juicefs", "moto"]
+StoreName = Literal["juicefs", "moto", "strict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,9 @@ def store(name: StoreName, folder: Path, *, packed: bool = False) -> Iterator[st
     `packed`: the simulator's audio repeats itself, so that it takes a sixtieth of its size on the disk.
     """
     port = _free_port()
-    command = _juicefs(folder, port, packed=packed) if name == "juicefs" else _moto(port)
+    command = (
+        _juicefs(folder, port, packed=packed) if name == "juicefs" else _moto(port) if name == "moto" else _strict(port)
+    )
     keys = {"MINIO_ROOT_USER": KEY_ID, "MINIO_ROOT_PASSWORD": SECRET}
     with (folder / "store.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | keys)
@@ -113,6 +115,10 @@ def _juicefs(folder: Path, port: int, *, packed: bool) -> list[str]:
 
 def _moto(port: int) -> list[str]:
     return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+
+
+def _strict(port: int) -> list[str]:
+    return [sys.executable, "-m", "bench.strict", str(port), KEY_ID]
 
 
 def _free_port() -> int:
@@ -156,13 +162,22 @@ def make_bucket(endpoint: str, bucket: str, seconds: float = 30) -> None:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run a Postgres below `folder`; yields its URL."""
+def postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
+    """Run a Postgres below `folder`; yields its URL. Without durability it waits for no disk."""
     server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
+        if not durable:
+            _hasten(server.get_uri())
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def _hasten(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as opened:
+        for setting in (b"fsync", b"synchronous_commit", b"full_page_writes"):
+            opened.execute(b"alter system set %s = off" % setting)
+        opened.execute("select pg_reload_conf()")
 
 
 def make_database(server_url: str, name: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
 from statistics import median
 from typing import get_args
 
-from bench import in_bulk, planning, quiet
+from bench import in_bulk, planning, quiet, week
+from bench.centre import Centre
 from bench.contest import Cost, require, ring
 from bench.neighbours import Load, StoreName
 
@@ -106,6 +109,13 @@ def zips(given: argparse.Namespace) -> None:
     in_bulk.memory(given.zip_size, given.member_size, store_name=given.store, concurrency=given.concurrency)
 
 
+def days(given: argparse.Namespace) -> None:
+    """Archive a busy account under a small quota, in simulated time."""
+    every = timedelta(minutes=given.every)
+    centre = Centre(days=given.days, calls=given.calls, per_minute=given.per_minute, every=every)
+    week.archive(centre, store_name=given.store, concurrency=given.concurrency, log=given.log)
+
+
 SUBJECTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "compare": compare,
     **dict.fromkeys(LARGE, memory),
@@ -114,6 +124,7 @@ SUBJECTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "plan": plan,
     "exports": exports,
     "zip": zips,
+    "week": days,
 }
 
 
@@ -130,5 +141,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large catalogue (quiet, plan)")
     parser.add_argument("--zip-size", type=int, default=5_000 * MB, help="bytes (zip)")
     parser.add_argument("--member-size", type=int, default=4 * MB, help="bytes (zip)")
+    parser.add_argument("--days", type=int, default=7, help="simulated (week)")
+    parser.add_argument("--calls", type=int, default=20_000, help="a day (week)")
+    parser.add_argument("--per-minute", type=int, default=10, help="requests that the source allows (week)")
+    parser.add_argument("--every", type=int, default=15, help="minutes between passes (week)")
+    parser.add_argument("--log", type=Path, help="file for the archiver's log (week)")
     given = parser.parse_args(arguments)
     SUBJECTS[given.what](given)

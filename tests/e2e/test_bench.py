@@ -59,3 +59,12 @@ def test_each_zip_is_one_export() -> None:
     told = bench("zip", "--zip-size", "2000000", "--member-size", "100000")
     assert "| | 5 x 0.1 MB | 20 x 0.1 MB | ratio | 10 x 0.2 MB | ratio |" in told
     assert "| peak memory, MiB |" in told
+
+
+def test_a_week_is_told_day_by_day() -> None:
+    words = ("--days", "2", "--calls", "30", "--per-minute", "1", "--every", "360", "--concurrency", "4")
+    told = bench("week", "--store", "strict", *words)
+    rows = [line for line in told.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [row.split("|")[1].strip() for row in rows] == ["1", "2"]
+    assert "8 passes" in told
+    assert "drained: yes" in told

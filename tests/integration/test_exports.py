@@ -31,6 +31,7 @@ from archiver.simulator import (
     Spoil,
     Status,
     Stranger,
+    Totals,
     Twice,
     WrongSizes,
     audio_bytes,
@@ -242,8 +243,6 @@ async def test_exports_can_be_asked_for_always_or_never(world: MakeWorld) -> Non
 
 
 async def test_totals_that_say_nothing_cost_a_listing_and_no_recording(world: MakeWorld) -> None:
-    from archiver.simulator import Totals
-
     made = await exporting(world)
     made.simulator.behaviour = replace(made.simulator.behaviour, totals=Totals.ZERO)
     await made.sync()
