@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 from bench.neighbours import (
     KEY_ID,
@@ -27,6 +28,7 @@ from bench.neighbours import (
     store,
 )
 
+ExportsSetting = Literal["always", "never"]
 CONFIGURATION = """\
 database: {{url: "{database}", pool_size: 5}}
 vault:
@@ -42,6 +44,8 @@ accounts:
     auth: {{token: sim-token}}
     start_from: {start_from}
     requests_per_minute: 600000
+    exports: {exports}
+    export_user: auditor
 sync: {{concurrency: {concurrency}, page_size: 100}}
 logging: {{format: json, level: info}}
 """
@@ -54,10 +58,14 @@ class Cost:
     cpu: float
     wall: float
     rss: int
-    requests: int  # that arrived at the source
-    audio: int  # of those: downloads
+    arrived: Mapping[str, int]  # requests at the source, by operation
     exit_code: int
     output: str
+
+    @property
+    def requests(self) -> int:
+        """All of them."""
+        return sum(self.arrived.values())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,17 +81,17 @@ class Ring:
     listed_before: timedelta  # how long before the first call the account begins
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def archiver(self, *, until: int | None = None) -> Cost:
+    def archiver(self, *, until: int | None = None, exports: ExportsSetting = "never") -> Cost:
         """Run a whole pass on a fresh catalogue and a fresh bucket; with `until`, stop it after so many downloads."""
-        configuration, _ = self.prepare()
+        configuration, _ = self.prepare(exports)
         return self.sync(configuration, until=until)
 
-    def prepare(self) -> tuple[Path, str]:
+    def prepare(self, exports: ExportsSetting = "never") -> tuple[Path, str]:
         """Make a fresh catalogue and a fresh bucket; returns a configuration of them and the database's URL."""
         number = next(self.numbers)
         database = make_database(self.server_url, f"bench_{number}")
         configuration = self.folder / f"archiver-{number}.yaml"
-        configuration.write_text(self._configuration(f"bench-{number}", database))
+        configuration.write_text(self._configuration(f"bench-{number}", database, exports))
         subprocess.run([*self._command(configuration), "db", "upgrade"], check=True, capture_output=True)
         return configuration, database
 
@@ -102,7 +110,7 @@ class Ring:
         command += ["--endpoint", self.endpoint, "--key-id", KEY_ID, "--secret", SECRET]
         return self._measured([*command, "--threads", str(self.concurrency)], None)
 
-    def _configuration(self, bucket: str, database: str) -> str:
+    def _configuration(self, bucket: str, database: str, exports: ExportsSetting) -> str:
         make_bucket(self.endpoint, bucket)
         return CONFIGURATION.format(
             database=database,
@@ -113,6 +121,7 @@ class Ring:
             base_url=self.source.base_url,
             start_from=f"{self.load.start - self.listed_before:%Y-%m-%dT%H:%M:%SZ}",
             concurrency=self.concurrency,
+            exports=exports,
         )
 
     def _measured(self, command: Sequence[str], until: int | None) -> Cost:
@@ -127,7 +136,7 @@ class Ring:
             text = output.read()
         spent = {name: total - before.get(name, 0) for name, total in self.source.counts().items()}
         measured = json.loads(result.read_text())
-        return Cost(**measured, requests=sum(spent.values()), audio=spent.get("audio", 0), output=text)
+        return Cost(**measured, arrived=spent, output=text)
 
     def _stop_after(self, downloads: int, process: subprocess.Popen[bytes]) -> None:
         while process.poll() is None and self.source.counts().get("audio", 0) < downloads:
@@ -137,7 +146,12 @@ class Ring:
 
 @contextmanager
 def ring(
-    load: Load, *, store_name: StoreName, concurrency: int, listed_before: timedelta = timedelta(0)
+    load: Load,
+    *,
+    store_name: StoreName,
+    concurrency: int,
+    listed_before: timedelta = timedelta(0),
+    packed: bool = False,
 ) -> Iterator[Ring]:
     """Start the neighbours; end them and remove what they wrote."""
     with ExitStack() as stack:
@@ -146,7 +160,7 @@ def ring(
             folder=folder,
             load=load,
             source=stack.enter_context(source(load)),
-            endpoint=stack.enter_context(store(store_name, folder)),
+            endpoint=stack.enter_context(store(store_name, folder, packed=packed)),
             server_url=stack.enter_context(postgres(folder)),
             concurrency=concurrency,
             listed_before=listed_before,

@@ -26,16 +26,18 @@ with warnings.catch_warnings():
 
 KEY_ID, SECRET = "bench-key", "bench-secret"
 DAYS = 30
-StoreName = Literal["juicefs", "moto"]
+StoreName = Literal["juicefs", "moto", "strict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the source holds: `count` recordings over 30 days, of `mean_size` bytes give or take half, or `exact`."""
+    """What the source holds: `count` recordings over some days, of `mean_size` bytes give or take half, or `exact`."""
 
     count: int
     mean_size: int
     exact: bool = False
+    days: float = DAYS
+    per_job: int = 1000  # recordings in one ZIP of an export
     start: datetime = field(default_factory=lambda: _now() - timedelta(days=DAYS, hours=1))
 
 
@@ -71,7 +73,8 @@ def _line(process: subprocess.Popen[str]) -> str:
 def source(load: Load) -> Iterator[Source]:
     """Serve a load on a free port."""
     command = [sys.executable, "-m", "bench.source", "--count", str(load.count), "--mean-size", str(load.mean_size)]
-    command += ["--start", load.start.isoformat(), "--days", str(DAYS)]
+    command += ["--start", load.start.isoformat(), "--days", str(load.days)]
+    command += ["--per-job", str(load.per_job)]
     command += ["--exact"] if load.exact else []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Source(json.loads(_line(process))["base_url"], process)
@@ -80,10 +83,15 @@ def source(load: Load) -> Iterator[Source]:
 
 
 @contextmanager
-def store(name: StoreName, folder: Path) -> Iterator[str]:
-    """Run an S3 server that keeps what it gets below `folder` (moto: in its memory); yields its address."""
+def store(name: StoreName, folder: Path, *, packed: bool = False) -> Iterator[str]:
+    """Run an S3 server that keeps what it gets below `folder` (JuiceFS) or in its memory; yields its address.
+
+    `packed`: the simulator's audio repeats itself, so that it takes a sixtieth of its size on the disk.
+    """
     port = _free_port()
-    command = _juicefs(folder, port) if name == "juicefs" else _moto(port)
+    command = (
+        _juicefs(folder, port, packed=packed) if name == "juicefs" else _moto(port) if name == "moto" else _strict(port)
+    )
     keys = {"MINIO_ROOT_USER": KEY_ID, "MINIO_ROOT_PASSWORD": SECRET}
     with (folder / "store.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | keys)
@@ -95,9 +103,10 @@ def store(name: StoreName, folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def _juicefs(folder: Path, port: int) -> list[str]:
+def _juicefs(folder: Path, port: int, *, packed: bool) -> list[str]:
     binary, meta = str(Path(sys.executable).parent / "juicefs"), f"sqlite3://{folder}/meta.db"
     form = [binary, "format", meta, "bench", "--storage", "file", "--bucket", f"{folder}/data/", "--trash-days", "0"]
+    form += ["--compress", "zstd"] if packed else []
     subprocess.run(form, check=True, capture_output=True)
     command = [binary, "gateway", meta, f"127.0.0.1:{port}", "--multi-buckets", "--keep-etag", "--object-meta"]
     command += ["--no-banner", "--no-usage-report", "--no-bgjob", "--backup-meta", "0", "--metrics", "127.0.0.1:0"]
@@ -106,6 +115,10 @@ def _juicefs(folder: Path, port: int) -> list[str]:
 
 def _moto(port: int) -> list[str]:
     return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+
+
+def _strict(port: int) -> list[str]:
+    return [sys.executable, "-m", "bench.strict", str(port), KEY_ID]
 
 
 def _free_port() -> int:
@@ -149,13 +162,22 @@ def make_bucket(endpoint: str, bucket: str, seconds: float = 30) -> None:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run a Postgres below `folder`; yields its URL."""
+def postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
+    """Run a Postgres below `folder`; yields its URL. Without durability it waits for no disk."""
     server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
+        if not durable:
+            _hasten(server.get_uri())
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def _hasten(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as opened:
+        for setting in (b"fsync", b"synchronous_commit", b"full_page_writes"):
+            opened.execute(b"alter system set %s = off" % setting)
+        opened.execute("select pg_reload_conf()")
 
 
 def make_database(server_url: str, name: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
 from statistics import median
 from typing import get_args
 
-from bench import planning, quiet
+from bench import in_bulk, planning, quiet, week
+from bench.centre import Centre
 from bench.contest import Cost, require, ring
 from bench.neighbours import Load, StoreName
 
@@ -95,16 +98,53 @@ def plan(given: argparse.Namespace) -> None:
     planning.compare(rounds=given.rounds, sizes=(given.small, given.large))
 
 
+def exports(given: argparse.Namespace) -> None:
+    """Compare exports with single requests."""
+    load = Load(count=given.count, mean_size=given.mean_size, days=in_bulk.DAYS)
+    in_bulk.compare(load, store_name=given.store, concurrency=given.concurrency, rounds=given.rounds)
+
+
+def zips(given: argparse.Namespace) -> None:
+    """Archive large ZIPs, and print the peaks."""
+    in_bulk.memory(given.zip_size, given.member_size, store_name=given.store, concurrency=given.concurrency)
+
+
+def days(given: argparse.Namespace) -> None:
+    """Archive a busy account under a small quota, in simulated time."""
+    every = timedelta(minutes=given.every)
+    centre = Centre(days=given.days, calls=given.calls, per_minute=given.per_minute, every=every)
+    week.archive(centre, store_name=given.store, concurrency=given.concurrency, log=given.log)
+
+
+SUBJECTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "compare": compare,
+    **dict.fromkeys(LARGE, memory),
+    "backlog": backlog,
+    "quiet": nothing_new,
+    "plan": plan,
+    "exports": exports,
+    "zip": zips,
+    "week": days,
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="compare", choices=("compare", *LARGE, "backlog", "quiet", "plan"))
+    parser.add_argument("what", nargs="?", default="compare", choices=SUBJECTS)
     parser.add_argument("--store", choices=get_args(StoreName), default="juicefs", help="local S3 server")
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--count", type=int, default=1000, help="recordings at the source (compare, quiet)")
-    parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, quiet, plan)")
+    parser.add_argument("--count", type=int, default=1000, help="recordings at the source (compare, exports, quiet)")
+    parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare, exports)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, exports, quiet, plan)")
     parser.add_argument("--small", type=int, default=10_000, help="rows of the small catalogue (quiet, plan)")
     parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large catalogue (quiet, plan)")
+    parser.add_argument("--zip-size", type=int, default=5_000 * MB, help="bytes (zip)")
+    parser.add_argument("--member-size", type=int, default=4 * MB, help="bytes (zip)")
+    parser.add_argument("--days", type=int, default=7, help="simulated (week)")
+    parser.add_argument("--calls", type=int, default=20_000, help="a day (week)")
+    parser.add_argument("--per-minute", type=int, default=10, help="requests that the source allows (week)")
+    parser.add_argument("--every", type=int, default=15, help="minutes between passes (week)")
+    parser.add_argument("--log", type=Path, help="file for the archiver's log (week)")
     given = parser.parse_args(arguments)
-    {"compare": compare, "backlog": backlog, "quiet": nothing_new, "plan": plan}.get(given.what, memory)(given)
+    SUBJECTS[given.what](given)

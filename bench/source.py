@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from archiver.simulator.account import ordinary
+from archiver.simulator.behaviour import Behaviour
+from archiver.simulator.exports import Exports
 from archiver.simulator.server import Simulator
 
 
@@ -24,7 +26,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     if arguments.exact:
         same = tuple(replace(item, size=arguments.mean_size) for item in account.recordings)
         account = replace(account, recordings=same)
-    async with Simulator(account) as simulator:
+    behaviour = Behaviour(exports=Exports(per_job=arguments.per_job))
+    async with Simulator(account, behaviour=behaviour) as simulator:
         print(json.dumps({"base_url": simulator.base_url}), flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
             counts = {operation.value: count for operation, count in simulator.requests.counts.items()}
@@ -39,6 +42,7 @@ def main() -> None:
     parser.add_argument("--exact", action="store_true", help="every recording of exactly the mean size")
     parser.add_argument("--start", type=datetime.fromisoformat, required=True)
     parser.add_argument("--days", type=float, required=True)
+    parser.add_argument("--per-job", type=int, default=1000, help="recordings in one ZIP of an export")
     asyncio.run(serve(parser.parse_args()))
 
 

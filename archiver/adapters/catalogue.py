@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Insert,
+    Select,
     Table,
     Text,
     and_,
@@ -91,10 +92,10 @@ class Catalogue:
 
     async def claim_one(self, account: str, recording_id: str, mark: Mark) -> Entry | None:
         """Take one recording for transfer, whatever is to bring it; None where it is not due."""
-        table = recordings.c
-        chosen = and_(table.account == account, table.recording_id == recording_id, table.next_attempt_at <= mark.at)
-        values = {"claimed_by": mark.run, "attempts": table.attempts + 1}
-        return next(iter(await self._move_many(chosen, State.DISCOVERED, State.TRANSFERRING, mark, values)), None)
+        chosen = {"chosen_account": account, "chosen_id": recording_id}
+        async with connection(self.at_once) as opened:
+            row = (await opened.execute(_claim_of_one(), {**chosen, **_said(mark)})).one_or_none()
+        return None if row is None else to_entry(row)
 
     async def _claim(
         self, account: str, mark: Mark, limit: int, *where: ColumnElement[bool], order: Sequence[ColumnElement[object]]
@@ -241,6 +242,21 @@ def _move_of_one(before: State, after: State, names: tuple[str, ...]) -> Returni
     values = {name: bindparam(f"new_{name}", type_=table[name].type) for name in names}
     moved = _moved(where, before, after, values, table.account, table.recording_id)
     return _logged(moved, before, after).returning(history.c.id)
+
+
+@lru_cache(maxsize=1)
+def _claim_of_one() -> Select[*tuple[object, ...]]:
+    """Build the claim of one recording. Kept like the moves."""
+    table, before, after = recordings.c, State.DISCOVERED, State.TRANSFERRING
+    require_move(before, after)
+    where = and_(
+        table.account == bindparam("chosen_account"),
+        table.recording_id == bindparam("chosen_id"),
+        table.next_attempt_at <= bindparam("said_at", type_=moment),
+    )
+    values = {"claimed_by": bindparam("said_run", type_=Text), "attempts": table.attempts + 1}
+    moved = _moved(where, before, after, values, recordings)
+    return select(moved).add_cte(_logged(moved, before, after).cte("logged"))
 
 
 def _said(mark: Mark) -> dict[str, object]:

@@ -62,7 +62,7 @@ select percentile_cont(0.5) within group (order by taken) as taken, avg(polls) a
 
 _TO_SINGLE = text("""
 update recordings set single_only = true where account = :account and state in ('discovered', 'failed')
-    and not single_only and call_start between :since and :until
+    and not single_only and call_start between :since and :until and listed_at <= :asked
 """)
 
 
@@ -156,11 +156,15 @@ class ExportRecord:
         await self._write(export, job, done_at=mark.at)
 
     async def close(self, export: Export, phase: Phase, mark: Mark, counts: dict[str, int]) -> int:
-        """End an export, for the mark's reason: what it has not brought comes by single requests; returns how many."""
+        """End an export, for the mark's reason: what it should have brought and has not comes by single requests.
+
+        Returns how many that are.
+        """
         table, values = exports.c, {"phase": phase, "closed_at": mark.at, "reason": mark.reason}
         async with connection(self._engine) as opened:
             account = await opened.scalar(select(table.account).where(table.id == export.number))
             said = {"account": account, "since": export.window.since, "until": export.window.until}
+            said["asked"] = export.asked_at  # what was listed since may be in another one
             left = (await opened.execute(_TO_SINGLE, said)).rowcount
             ended = update(exports).where(table.id == export.number, table.closed_at.is_(None))
             await opened.execute(ended.values(counts=json.dumps(counts), **values))

@@ -71,11 +71,11 @@ def batches(
     *,
     endangered_before: datetime | None,
     recent_since: datetime,
-    taken: Sequence[Slice] = (),
+    under_way: Sequence[Slice] = (),
 ) -> list[Batch]:
     """Put hours, given in order, together to slices of a size for one export each; the most urgent first.
 
-    None crosses a slice that is taken by an export under way.
+    None crosses a slice of which an export is under way.
     """
     found: list[Batch] = []
     behind = 0
@@ -87,10 +87,10 @@ def batches(
             others=hour.others,
             rank=_rank(hour.since, endangered_before, recent_since),
         )
-        if crosses(one.window, taken):
+        if crosses(one.window, under_way):
             continue
         joined = _joined(found[-1], one, behind) if found else None
-        if joined is None or crosses(joined.window, taken):
+        if joined is None or crosses(joined.window, under_way):
             found.append(one)
         else:
             found[-1] = joined

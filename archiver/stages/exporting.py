@@ -90,7 +90,7 @@ class Exporting:
         endangered = None if self.retention is None else self.retention.endangered_before(now)
         recent, mark = now - self.lookback, self.context.mark("looked at for exports")
         hours = await self.record.hours(self.context.account, mark, endangered_before=endangered, recent_since=recent)
-        return rules.batches(hours, endangered_before=endangered, recent_since=recent, taken=taken)
+        return rules.batches(hours, endangered_before=endangered, recent_since=recent, under_way=taken)
 
     async def _resume(self) -> list[Export]:
         """Take up exports that a run has left between two steps. Returns those that are under way."""

@@ -13,7 +13,7 @@ ROWS = ("CPU seconds", "wall seconds", "peak memory, MiB", "requests per 1,000")
 
 def bench(*words: str) -> str:
     command = [sys.executable, "-m", "bench", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -43,3 +43,28 @@ def test_a_plan_looks_at_every_row_beside_a_bare_scan() -> None:
     assert "500 recordings, 8 policies" in told
     assert "6,000 recordings, 8 policies" in told
     assert told.count("| CPU seconds |") == 2
+
+
+def test_exports_cost_fewer_requests_than_single_ones() -> None:
+    """60 recordings singly are 61 requests at the least; by export no page is saved, but nearly all of the rest."""
+    told = bench("exports", "--count", "60", "--mean-size", "2000", "--rounds", "1")
+    counted = next(line for line in told.splitlines() if "as the source counts" in line)
+    singly, by_export, _ = (float(number) for number in re.findall(r"\d+\.\d+", counted))
+    assert singly >= 61 * 1000 / 60
+    assert by_export < singly / 2
+
+
+def test_each_zip_is_one_export() -> None:
+    """That all comes by one ZIP is required by the bench itself."""
+    told = bench("zip", "--zip-size", "2000000", "--member-size", "100000")
+    assert "| | 5 x 0.1 MB | 20 x 0.1 MB | ratio | 10 x 0.2 MB | ratio |" in told
+    assert "| peak memory, MiB |" in told
+
+
+def test_a_week_is_told_day_by_day() -> None:
+    words = ("--days", "2", "--calls", "30", "--per-minute", "1", "--every", "360", "--concurrency", "4")
+    told = bench("week", "--store", "strict", *words)
+    rows = [line for line in told.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [row.split("|")[1].strip() for row in rows] == ["1", "2"]
+    assert "8 passes" in told
+    assert "drained: yes" in told

@@ -31,12 +31,14 @@ from archiver.simulator import (
     Spoil,
     Status,
     Stranger,
+    Totals,
     Twice,
     WrongSizes,
     audio_bytes,
 )
 from archiver.simulator.behaviour import KIND
 from archiver.simulator.spoils import Trick
+from tests.support.simulator import NOON
 from tests.support.world import MakeWorld, World, calls, key_of
 
 COUNT = 40
@@ -241,8 +243,6 @@ async def test_exports_can_be_asked_for_always_or_never(world: MakeWorld) -> Non
 
 
 async def test_totals_that_say_nothing_cost_a_listing_and_no_recording(world: MakeWorld) -> None:
-    from archiver.simulator import Totals
-
     made = await exporting(world)
     made.simulator.behaviour = replace(made.simulator.behaviour, totals=Totals.ZERO)
     await made.sync()
@@ -275,3 +275,37 @@ async def test_exports_that_are_switched_off_leave_nothing_behind(world: MakeWor
     await everything_is_archived(made, calls(COUNT, days=10))
     assert await made.query("select phase from exports") == [("given_up",)]
     assert made.exit_code == 0
+
+
+async def test_calls_published_while_an_export_is_made_come_by_another_one(world: MakeWorld) -> None:
+    listed = calls(COUNT, days=10)
+    late = [
+        replace(
+            one, id=one.id + 100 * n, start=one.start - timedelta(seconds=n), published_at=NOON + timedelta(minutes=1)
+        )
+        for one in listed[1:]
+        for n in (1, 2)
+    ]
+    made = await exporting(world, [*listed, *late], Exports(delay=timedelta(minutes=3)))
+    await made.sync()
+    await everything_is_archived(made, [*listed, *late])
+    assert (asked(made, Operation.EXPORT), asked(made, Operation.AUDIO)) == (2, 0)
+
+
+async def test_calls_on_both_sides_of_an_export_under_way_do_not_hold_it_up(world: MakeWorld) -> None:
+    listed = calls(COUNT, days=1)
+    around = [
+        replace(one, id=one.id + 100 * n, start=one.start + timedelta(minutes=minutes))
+        for one in listed
+        for n, minutes in ((1, -45), (2, 45))
+    ]
+    made = await exporting(world, listed, Exports(delay=timedelta(hours=1)))
+    await made.sync()
+    assert set((await made.states()).values()) == {State.DISCOVERED}
+    for one in around:
+        made.simulator.put(one)
+    for _ in range(2):
+        made.clock.move(hours=2)
+        await made.sync()
+        assert made.exit_code == 0
+    await everything_is_archived(made, [*listed, *around])

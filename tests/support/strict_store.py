@@ -93,7 +93,7 @@ class StrictStore:
         app.router.add_route("*", "/{bucket}/{key:.*}", self._object)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.port = self._runner.addresses[0][1]
 
     async def _refusal(self, request: web.Request) -> web.StreamResponse | None:
