@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Insert,
-    Select,
     Table,
     Text,
     and_,
@@ -90,12 +89,20 @@ class Catalogue:
             taken += await self._claim(account, mark, limit - len(taken), order=(table.next_attempt_at, *place))
         return taken
 
-    async def claim_one(self, account: str, recording_id: str, mark: Mark) -> Entry | None:
-        """Take one recording for transfer, whatever is to bring it; None where it is not due."""
-        chosen = {"chosen_account": account, "chosen_id": recording_id}
-        async with connection(self.at_once) as opened:
-            row = (await opened.execute(_claim_of_one(), {**chosen, **_said(mark)})).one_or_none()
-        return None if row is None else to_entry(row)
+    async def claim_these(self, account: str, recording_ids: Collection[str], mark: Mark) -> list[Entry]:
+        """Take named recordings for transfer, whatever is to bring them; those that are not due are left out."""
+        table = recordings.c
+        chosen = and_(table.account == account, table.recording_id.in_(recording_ids))
+        values = {"claimed_by": mark.run, "attempts": table.attempts + 1}
+        due = and_(chosen, table.next_attempt_at <= mark.at)
+        return await self._move_many(due, State.DISCOVERED, State.TRANSFERRING, mark, values)
+
+    async def release(self, account: str, recording_ids: Collection[str], mark: Mark) -> None:
+        """Free named recordings that the run has claimed. The attempt does not count."""
+        table = recordings.c
+        chosen = and_(table.account == account, table.recording_id.in_(recording_ids), table.claimed_by == mark.run)
+        values = {"claimed_by": None, "attempts": func.greatest(table.attempts - 1, 0)}
+        await self._move_all(chosen, State.TRANSFERRING, State.DISCOVERED, mark, values)
 
     async def _claim(
         self, account: str, mark: Mark, limit: int, *where: ColumnElement[bool], order: Sequence[ColumnElement[object]]
@@ -242,21 +249,6 @@ def _move_of_one(before: State, after: State, names: tuple[str, ...]) -> Returni
     values = {name: bindparam(f"new_{name}", type_=table[name].type) for name in names}
     moved = _moved(where, before, after, values, table.account, table.recording_id)
     return _logged(moved, before, after).returning(history.c.id)
-
-
-@lru_cache(maxsize=1)
-def _claim_of_one() -> Select[*tuple[object, ...]]:
-    """Build the claim of one recording. Kept like the moves."""
-    table, before, after = recordings.c, State.DISCOVERED, State.TRANSFERRING
-    require_move(before, after)
-    where = and_(
-        table.account == bindparam("chosen_account"),
-        table.recording_id == bindparam("chosen_id"),
-        table.next_attempt_at <= bindparam("said_at", type_=moment),
-    )
-    values = {"claimed_by": bindparam("said_run", type_=Text), "attempts": table.attempts + 1}
-    moved = _moved(where, before, after, values, recordings)
-    return select(moved).add_cte(_logged(moved, before, after).cte("logged"))
 
 
 def _said(mark: Mark) -> dict[str, object]:

@@ -176,23 +176,24 @@ class ExportRecord:
         within = and_(table.account == account, table.call_start.between(window.since, window.until))
         there = and_(table.state.in_(AT_SOURCE), table.purged_at.is_(None))
         copied = case((table.stored_at >= copied_since, table.sha256))
-        query = select(
-            table.recording_id, table.file_name, table.size_listed, table.state, copied.label("copied")
-        ).where(within, there)
+        query = (
+            select(table.recording_id, table.file_name, table.size_listed, table.state, copied.label("copied"))
+            .where(within, there)
+            .order_by(table.call_start, table.recording_id)
+        )
         async with connection(self._engine) as opened:
             return [
                 Listed(row.recording_id, row.file_name, row.size_listed, row.state == State.DISCOVERED, row.copied)
                 for row in await opened.execute(query)
             ]
 
-    async def claim_one(self, account: str, recording_id: str, mark: Mark) -> Entry | None:
-        """Take one recording for transfer; None where it is not due any more."""
-        return await self._catalogue.claim_one(account, recording_id, mark)
+    async def claim(self, account: str, recording_ids: Collection[str], mark: Mark) -> list[Entry]:
+        """Take recordings for transfer; those that are not due any more are left out."""
+        return await self._catalogue.claim_these(account, recording_ids, mark)
 
-    async def release(self, entry: Entry, mark: Mark) -> None:
-        """Free a claimed recording. The attempt does not count."""
-        attempts = max(entry.attempts - 1, 0)
-        await self._catalogue.advance(entry, State.DISCOVERED, mark, attempts=attempts)
+    async def release(self, account: str, recording_ids: Collection[str], mark: Mark) -> None:
+        """Free claimed recordings. The attempt does not count."""
+        await self._catalogue.release(account, recording_ids, mark)
 
     async def _lately(self, account: str) -> Row[*tuple[object, ...]] | None:
         async with connection(self._engine) as opened:

@@ -233,12 +233,12 @@ class Names:
         self._by_name: defaultdict[str, list[Listed]] = defaultdict(list)
         self.count = 0
         self.size = 0
-        self.due: set[str] = set()
+        self.due: list[str] = []  # in the order of calls, as the source is likely to pack them
         for one in listed:
             self.count += 1
             self.size += one.size or 0
             if one.due:
-                self.due.add(one.recording_id)
+                self.due.append(one.recording_id)
             for name in {base_name(one.file_name or ""), f"{one.recording_id}.mp3"} - {""}:
                 self._by_name[name].append(one)
 

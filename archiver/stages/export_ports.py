@@ -113,15 +113,15 @@ class ExportRecord(Protocol):
         ...
 
     async def listed(self, account: str, window: Slice, *, copied_since: datetime) -> list[Listed]:
-        """Give all recordings that the source should have in the slice; of later copies the digest as well."""
+        """Give all recordings that the source should have in the slice, by start; of later copies the digest too."""
         ...
 
-    async def claim_one(self, account: str, recording_id: str, mark: Mark) -> Entry | None:
-        """Take one recording for transfer; None where it is not due any more."""
+    async def claim(self, account: str, recording_ids: Collection[str], mark: Mark) -> list[Entry]:
+        """Take recordings for transfer; those that are not due any more are left out."""
         ...
 
-    async def release(self, entry: Entry, mark: Mark) -> None:
-        """Free a claimed recording. The attempt does not count."""
+    async def release(self, account: str, recording_ids: Collection[str], mark: Mark) -> None:
+        """Free claimed recordings. The attempt does not count."""
         ...
 
 

@@ -8,6 +8,7 @@ from tests.support.world import MakeWorld, calls
 
 
 async def test_kept_ones_do_not_take_the_places_of_others_for_ever(world: MakeWorld) -> None:
+    """Five recordings are due and never deleted, for the source says otherwise of them: the others have their turn."""
     here = await world(Account(recordings=calls(12, days=40)))
     await here.sync()
     here.section("accounts")["requests_per_minute"] = 2

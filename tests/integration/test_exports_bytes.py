@@ -7,27 +7,61 @@ from datetime import timedelta
 
 import pytest
 
-from archiver.simulator import BadBit, Exports, Fault, LeftOut, Method, Operation, Spoil, Stranger, audio_bytes
+from archiver.core.model import State
+from archiver.simulator import (
+    BadBit,
+    Exports,
+    Fault,
+    LeftOut,
+    Method,
+    Operation,
+    SimRecording,
+    Spoil,
+    Stranger,
+    audio_bytes,
+)
+from archiver.simulator.spoils import Trick
 from tests.integration.test_exports import COUNT, asked, everything_is_archived, exporting
-from tests.support.world import MakeWorld, calls, key_of
+from tests.integration.test_exports_stuck import later
+from tests.support.world import MakeWorld, World, calls, key_of
+
+FOURTH = calls(COUNT, days=10)[3]
+#: Called like the fourth recording, as long, and first in the ZIP; but its bytes are others.
+ALIKE = Stranger("4.mp3", audio_bytes(999, FOURTH.size), first=True)
+
+
+def spoil(made: World, *tricks: Trick) -> None:
+    """Spoil every ZIP from now on, and in no other way than this."""
+    made.simulator.heal()
+    made.simulator.script(Fault(on=Operation.RETRIEVE, do=Spoil(tricks), times=None))
+
+
+async def is_not_taken_for_another(made: World, one: SimRecording) -> None:
+    """Assert that the archive has the recording's own bytes, or that what it has is set aside."""
+    state = (await made.states())[str(one.id)]
+    body = (await made.audio()).get(key_of(one))
+    assert state is State.QUARANTINED or body == audio_bytes(one.id, one.size)
 
 
 @pytest.mark.parametrize("claimed", [False, True])
 async def test_a_claim_on_the_gap_list_does_not_stand_for_a_member(world: MakeWorld, *, claimed: bool) -> None:
+    """A recording that was never listed comes in a ZIP in the place of its twin: it is not stored under that one's id.
+
+    Claimed: the gap list knows already that the source counts one more than it lists. That one has no name either.
+    """
     listed = [replace(one, file_name="call.mp3") for one in calls(COUNT, days=10)]
     made = await exporting(world, listed, Exports(delay=timedelta(hours=1), late_binding=True))
     await made.sync()
     victim = listed[3]
-    stranger = replace(victim, id=500)  # same name, size and second; counted by the source, never listed
     if claimed:
         await made.change(
-            "insert into gaps (account, kind, fingerprint, reason, since, until, claimed, opened_at, seen_at) values "
-            f"('acme', 'unlisted', 'x', 'the source says 41', '{victim.start.isoformat()}', '{victim.start.isoformat()}', 1, now(), now())"
+            "insert into gaps (account, kind, fingerprint, reason, since, until, claimed, opened_at, seen_at) "
+            f"select 'acme', 'unlisted', 'x', 'the source says 41', at, at, 1, now(), now() "
+            f"from (select '{victim.start.isoformat()}'::timestamptz as at) there"
         )
-    made.simulator.put(stranger)
-    made.simulator.script(Fault(on=Operation.RETRIEVE, do=Spoil((LeftOut(victim.id),)), times=None, after=0))
-    made.clock.move(hours=2)
-    made.time.seconds += 7200
+    made.simulator.put(replace(victim, id=500))  # the same name, size and second
+    spoil(made, LeftOut(victim.id))
+    later(made, hours=2)
     await made.sync()
     await made.sync()
     audio = await made.audio()
@@ -35,83 +69,43 @@ async def test_a_claim_on_the_gap_list_does_not_stand_for_a_member(world: MakeWo
 
 
 async def test_a_corrupt_member_that_nobody_wants_does_not_stop_the_walk(world: MakeWorld) -> None:
-    made = await exporting(world, exports=Exports(method=Method.DEFLATED, descriptors=True))
-    # 1..40 listed; recording 1 archived before by a single request
+    """It is a recording that was archived before: the others of the ZIP come by it nevertheless, fetched once."""
+    before = calls(COUNT, days=10)
+    made = await exporting(world, before, Exports(method=Method.DEFLATED, descriptors=True))
     made.section("accounts")["exports"] = "never"
-    made.section("accounts")["requests_per_minute"] = 2
-    done_before = calls(COUNT, days=10)
-    done_before[0]
     await made.sync()
-    more = [replace(x, id=x.id + 100, start=x.start + timedelta(seconds=1)) for x in done_before]
-    for x in more:
-        made.simulator.put(x)
+    singles = asked(made, Operation.AUDIO)
+    more = [replace(one, id=one.id + 100, start=one.start + timedelta(seconds=1)) for one in before]
+    for one in more:
+        made.simulator.put(one)
     made.section("accounts")["exports"] = "always"
-    made.clock.move(days=8)
-    made.time.seconds += 8 * 86400
-    made.simulator.script(Fault(on=Operation.RETRIEVE, do=Spoil((BadBit(2),)), times=None))
-    before = asked(made, Operation.AUDIO)
+    later(made, days=8)
+    spoil(made, BadBit(2))
     await made.sync()
-    await everything_is_archived(made, [*done_before, *more])
-    assert asked(made, Operation.AUDIO) - before <= 1
+    await everything_is_archived(made, [*before, *more])
+    assert asked(made, Operation.AUDIO) - singles <= 1
     assert asked(made, Operation.RETRIEVE) == 1
 
 
-@pytest.mark.parametrize("new_pass", [False, True])
-async def test_two_different_members_are_found_out_however_the_reading_was_cut(
-    world: MakeWorld, *, new_pass: bool
-) -> None:
-    """A stranger of the name and size of recording 4 comes first and is stored; the ZIP is cut; the true one comes later."""
-    from archiver.core.model import State
-
-    recordings = calls(COUNT, days=10)
-    made = await exporting(world, recordings)
-    stranger = Stranger("4.mp3", audio_bytes(999, 2004), first=True)
-    made.simulator.script(Fault(on=Operation.RETRIEVE, do=Spoil((stranger,)), times=None))
-    if new_pass:  # what a daemon's pass does that is late, or a process that is killed
-        import archiver.stages.exporting as stage
-
-        read, calls_ = stage.MemberReader.read, []
-
-        async def once(self, chunks, names, tally, *, export):
-            if calls_:
-                return await read(self, chunks, names, tally, export=export)
-            calls_.append(1)
-            left = [2300]
-
-            async def cut():
-                from archiver.errors import Transient
-
-                async for chunk in chunks:
-                    yield chunk[: left[0]]
-                    left[0] -= len(chunk)
-                    if left[0] <= 0:
-                        raise Transient("cut")
-
-            return await read(self, cut(), names, tally, export=export)
-
-        made.longest = timedelta(seconds=1)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(stage.MemberReader, "read", once)
-            for _ in range(4):
-                await made.sync()
-                made.clock.move(minutes=10)
-                made.time.seconds += 600
-    else:
-        await made.sync()
-    state = (await made.states())["4"]
-    body = (await made.audio()).get(key_of(recordings[3]))
-    assert state is State.QUARANTINED or body == audio_bytes(4, 2004)
-
-
-async def test_a_second_member_that_is_spoilt_leaves_the_first_in_doubt(world: MakeWorld) -> None:
-    """Two members of recording 4's name and size: the first (not its bytes) is stored, the true one fails its CRC."""
-    from archiver.core.model import State
-
-    recordings = calls(COUNT, days=10)
-    made = await exporting(world, recordings)
-    stranger = Stranger("4.mp3", audio_bytes(999, 2004), first=True)
-    made.simulator.script(Fault(on=Operation.RETRIEVE, do=Spoil((BadBit(4), stranger)), times=None))
+@pytest.mark.parametrize("tricks", [(ALIKE,), (BadBit(4), ALIKE)], ids=["whole", "spoilt"])
+async def test_two_members_of_one_name_and_size_are_found_out(world: MakeWorld, tricks: tuple[Trick, ...]) -> None:
+    """The first, which is not the recording's, is stored. The true one comes behind it, whole or corrupt."""
+    made = await exporting(world)
+    spoil(made, *tricks)
     await made.sync()
-    state = (await made.states())["4"]
-    body = (await made.audio()).get(key_of(recordings[3]))
-    assert state is State.QUARANTINED or body == audio_bytes(4, 2004)
+    await is_not_taken_for_another(made, FOURTH)
+
+
+async def test_a_second_member_is_found_out_by_a_later_reading_of_the_zip(world: MakeWorld) -> None:
+    """A process is killed when it has stored the first, before it comes to the true one: the next one compares."""
+    made = await exporting(world)
+    spoil(made, ALIKE, LeftOut(4))
+    await made.sync()
+    assert (await made.audio())[key_of(FOURTH)] == audio_bytes(999, FOURTH.size)
+    await made.change("update exports set phase = 'waiting', closed_at = null, reason = null, counts = null")
+    await made.change("update export_jobs set done_at = null")
+    spoil(made, ALIKE)
+    later(made, minutes=10)
+    await made.sync()
+    assert asked(made, Operation.RETRIEVE) == 2
+    await is_not_taken_for_another(made, FOURTH)

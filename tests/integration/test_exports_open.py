@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from archiver.simulator import Exports, Fault, LeftOut, Operation, Spoil, Stranger, audio_bytes
+from archiver.simulator import Exports, Fault, LeftOut, Operation, Spoil, Status, Stranger, audio_bytes
 from tests.integration.test_exports import COUNT, asked, everything_is_archived, exporting
+from tests.integration.test_exports_stuck import later
 from tests.support.world import MakeWorld, calls
 
 
-async def test_a_listing_that_fails_behind_the_last_zip(world: MakeWorld) -> None:
-    """The last job is written down as read; then the slice is listed (a stranger was there), which fails once."""
-    import pytest
-
-    from archiver.errors import Unreachable
-    from archiver.stages.exporting import Exporting
-
+async def test_an_export_whose_last_listing_fails_is_closed_by_the_next_pass(world: MakeWorld) -> None:
+    """The ZIP is read to its end, a stranger in it has the slice listed anew, and that fails: nothing is stuck."""
     made = await exporting(world)
-    made.simulator.script(
-        Fault(on=Operation.RETRIEVE, do=Spoil((Stranger("more.mp3", audio_bytes(999, 500)), LeftOut(7))), times=None)
-    )
-
-    async def fails(*_: object) -> None:
-        raise Unreachable("list: status_500")
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Exporting, "_list", fails)
-        await made.sync()
+    stranger = Stranger("more.mp3", audio_bytes(999, 500))
+    made.simulator.script(Fault(on=Operation.RETRIEVE, do=Spoil((stranger, LeftOut(7))), times=None))
+    syncing = asyncio.create_task(made.sync())
+    await made.simulator.arrived(Operation.RETRIEVE)
+    # the slice is counted first: that goes well
+    made.simulator.script(Fault(on=Operation.LIST, do=Status(500), times=None, after=1))
+    await syncing
+    assert await made.query(
+        "select count(done_at), count(closed_at) from exports join export_jobs on export_id = id"
+    ) == [(1, 0)]
+    made.simulator.heal()
     for _ in range(5):
-        made.clock.move(days=1)
-        made.time.seconds += 86400
+        later(made, days=1)
         await made.sync()
     await everything_is_archived(made, calls(COUNT, days=10))
+    assert await made.query("select count(*) from exports where closed_at is null") == [(0,)]
 
 
-async def test_killed_between_the_last_job_and_the_close(world: MakeWorld) -> None:
-    made = await exporting(world, exports=Exports(delay=timedelta(hours=1)))
-    await made.sync()
-    await made.change("update export_jobs set done_at = now()")
-    for _ in range(5):
-        made.clock.move(days=1)
-        made.time.seconds += 86400
-        await made.sync()
-    await everything_is_archived(made, calls(COUNT, days=10))
-
-
-async def test_due_calls_on_both_sides_of_an_open_export(world: MakeWorld) -> None:
+async def test_calls_on_both_sides_of_an_open_export_do_not_stop_a_pass(world: MakeWorld) -> None:
+    """What is due before and behind the slice goes into exports of its own."""
     old = calls(COUNT, days=1)
     made = await exporting(world, old, Exports(delay=timedelta(hours=5)))
     await made.sync()
@@ -60,26 +48,13 @@ async def test_due_calls_on_both_sides_of_an_open_export(world: MakeWorld) -> No
 
 
 async def test_a_zip_that_the_process_dies_of_is_given_up(world: MakeWorld) -> None:
-    """As killed processes leave it: fetched ten times, never read to the end. It is fetched again as if nothing were."""
+    """As killed processes leave it: begun ten times, never read to the end. All comes by single requests instead."""
     made = await exporting(world, exports=Exports(delay=timedelta(hours=1)))
     await made.sync()
     await made.change("update export_jobs set fetches = 10, ready_at = now()")
-    made.clock.move(hours=2)
-    made.time.seconds += 7200
-    asked(made, Operation.RETRIEVE)
-    from archiver.stages.members import MemberReader
-
-    class Killed(BaseException):
-        pass
-
-    async def read(*_: object, **__: object) -> None:
-        raise Killed
-
-    import pytest
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(MemberReader, "read", read)
-        try:
-            await made.sync()
-        except BaseException:
-            raise AssertionError("the ZIP is read an eleventh time") from None
+    retrieved = asked(made, Operation.RETRIEVE)
+    later(made, hours=2)
+    await made.sync()
+    assert await made.query("select phase from exports") == [("given_up",)]
+    await everything_is_archived(made, calls(COUNT, days=10))
+    assert (asked(made, Operation.RETRIEVE), asked(made, Operation.AUDIO)) == (retrieved, COUNT)

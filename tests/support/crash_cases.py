@@ -101,12 +101,12 @@ EXPORTS = [
         "transfer",
         "exports.made; <source.retrieve; source.retrieve; source.retrieve, leaving; exports.polled; exports.polled;"
         "<ledger.expected; ledger.expected; source.list_page; ledger.record_page; exports.fetching; exports.listed;"
-        "zip.next; exports.claim_one; store.create audio",
+        "zip.next; exports.claim; store.create audio",
     ),
     *in_a_row(
         fetched.EXPORTED,
         "transfer",
-        "<exports.claim_one; store.create sidecar; catalogue.advance stored; <exports.release; exports.release",
+        "<exports.claim; store.create sidecar; catalogue.advance stored; <exports.release; exports.release",
     ),
     *in_a_row(fetched.EXPORTED, "transfer", "upload.complete; <exports.read; exports.read"),
     *in_a_row(fetched.EXPORTED, "transfer", "exports.read; ledger.record_page #2; exports.close; source.download"),
