@@ -104,8 +104,9 @@ class Limiter:
             while (wait := self.paused_for() or await self._window.take(share)) > 0:
                 if share < 1 and self._clock() - since > PATIENCE:
                     raise Throttled("other work takes the whole quota", retry_after=wait)
-                if self.paused_for() > PATIENCE or wait > PATIENCE:
-                    raise Throttled("the source asked for a long pause", retry_after=max(wait, self.paused_for()))
+                if wait > PATIENCE:
+                    self.pause(wait)  # it may be another process that was told to
+                    raise Throttled("the source asked for a long pause", retry_after=wait)
                 await self._sleep(wait)
             return self._clock()
 
