@@ -14,6 +14,7 @@ from archiver.adapters.limiter import Limiter
 from archiver.adapters.quota import LEASE_SECONDS, SharedQuota
 from archiver.core import quota as rules
 from archiver.core.model import State
+from archiver.errors import Throttled
 from archiver.simulator import Account, Behaviour
 from tests.support.fake_time import FakeTime
 from tests.support.world import MakeWorld, calls
@@ -71,6 +72,17 @@ async def test_a_pause_holds_every_process(engine: AsyncEngine) -> None:
     first, second = limiter(engine, time, 10), limiter(engine, time, 10)
     await first.throttled(await first.acquire(), "90")
     assert await second.acquire() >= 1090.0
+
+
+async def test_a_long_pause_that_another_process_was_told_is_not_waited_for(engine: AsyncEngine) -> None:
+    """Whoever meets it knows of it from then on, and does not ask again and again."""
+    time = FakeTime()
+    first, second = limiter(engine, time, 10), limiter(engine, time, 10)
+    await first.throttled(await first.acquire(), "3000")
+    with pytest.raises(Throttled, match="long pause"):
+        await second.acquire()
+    assert second.paused_for() == pytest.approx(3000)
+    assert time.slept == []
 
 
 async def test_refusals_teach_the_quota_and_calm_hours_give_it_back(engine: AsyncEngine) -> None:
