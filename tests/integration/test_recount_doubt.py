@@ -26,6 +26,7 @@ from tests.support.simulator import NOON
 from tests.support.world import MakeWorld, World, calls, key_of
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+PAUSE = 3_700  # seconds: over an hour, the longest that a pause is heeded
 QUARTER = timedelta(minutes=15)
 BLIND = Fault(on=Operation.LIST, do=EmptyListing(), times=None)
 UNREADABLE = {"start": "10 o'clock"}
@@ -176,16 +177,19 @@ async def test_a_vanished_recording_that_is_listed_again_keeps_its_gap_until_it_
     here.simulator.script(Fault(on=Operation.AUDIO, do=Status(429, retry_after=86_400), times=None))
     await here.sync()
     here.simulator.remove(one.id)
+    here.time.seconds += PAUSE
     await sync_after(here, QUARTER)
     assert (await here.gaps())["1"].kind is GapKind.VANISHED
     here.simulator.put(one)
 
+    here.time.seconds += PAUSE
     await sync_after(here, QUARTER)
 
     assert await absent(here) == 0
     assert (await here.entries())["1"].problem is None
     assert (await here.gaps())["1"].kind is GapKind.VANISHED
     here.simulator.heal()
+    here.time.seconds += PAUSE
     await sync_after(here, QUARTER)
     assert key_of(one) in await here.audio()
     assert await here.query("select evidence from gaps") == [("the recording is verified",)]

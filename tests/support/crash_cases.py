@@ -96,18 +96,15 @@ EXPORTS = [
     *in_a_row(fetched.EXPORTED, "transfer", "exports.open; exports.refused_since; exports.hours; exports.usual_polls"),
     *in_a_row(fetched.EXPORTED, "transfer", "exports.ask; exports.usual_delay; <exports.close"),
     *each(fetched.EXPORTED, "transfer", "source.create; upload.write"),
+    # short rows: each look at a job puts the next one off, and the world's clock stands still
     *in_a_row(
-        fetched.EXPORTED,
-        "transfer",
-        "exports.made; <source.retrieve; source.retrieve; source.retrieve, leaving; exports.polled; exports.polled;"
-        "<ledger.expected; ledger.expected; source.list_page; ledger.record_page; exports.fetching; exports.listed;"
-        "zip.next; exports.claim; store.create audio",
+        fetched.EXPORTED, "transfer", "exports.made; <exports.polled; exports.polled; <source.retrieve; source.retrieve"
     ),
-    *in_a_row(
-        fetched.EXPORTED,
-        "transfer",
-        "<exports.claim; store.create sidecar; catalogue.advance stored; <exports.release; exports.release",
-    ),
+    *in_a_row(fetched.EXPORTED, "transfer", "<ledger.expected; ledger.expected; source.list_page; ledger.record_page"),
+    *in_a_row(fetched.EXPORTED, "transfer", "exports.fetching; exports.listed; zip.next; exports.claim"),
+    *in_a_row(fetched.EXPORTED, "transfer", "<exports.claim; store.create audio; store.create sidecar"),
+    *in_a_row(fetched.EXPORTED, "transfer", "catalogue.advance stored; source.retrieve, leaving"),
+    *each(fetched.EXPORTED, "transfer", "<exports.release; exports.release"),
     *in_a_row(fetched.EXPORTED, "transfer", "upload.complete; <exports.read; exports.read"),
     *in_a_row(fetched.EXPORTED, "transfer", "exports.read; ledger.record_page #2; exports.close; source.download"),
     *in_a_row(fetched.AWAITED, "transfer", "exports.fetching; catalogue.advance stored; exports.close"),
@@ -120,7 +117,7 @@ EXPORTS = [
 BACKFILLS = in_a_row(
     fetched.FILLED,
     "discover",
-    "backfills.all; backfills.unlisted; backfills.count_waiting; ledger.record_page #2; ledger.conclude #2;"
+    "backfills.all; backfills.unlisted; backfills.count_waiting; ledger.record_page #2; ledger.accept_slice #2;"
     "backfills.listed; backfills.listed; backfills.listed",
 )
 VERIFY = [
