@@ -13,7 +13,7 @@ import structlog
 from archiver.core import backoff
 from archiver.core.clocks import latest
 from archiver.core.danger import SourceRetention
-from archiver.core.model import Entry, State
+from archiver.core.model import Entry, Recording, State
 from archiver.errors import (
     ArchiverError,
     Conflict,
@@ -27,7 +27,7 @@ from archiver.errors import (
 )
 from archiver.stages.archiving import Archivist
 from archiver.stages.context import Context
-from archiver.stages.deposit import Deposit
+from archiver.stages.deposit import Deposit, Deposited, Place
 from archiver.stages.exporting import Exporting
 from archiver.stages.ports import Catalogue, CatalogueReads
 from archiver.stages.workers import run_workers
@@ -145,16 +145,16 @@ class Transfer:
 
     async def _settle(self, entry: Entry) -> None:
         """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
-        if entry.attempts > self.attempts:  # attempts of processes that died count: it may be what they died of
-            await self._postpone(entry, SkipItem("the process died in the last attempt"))
-            return
+        # attempts of processes that died count: it may be what they died of
+        bring = self.deposit.bring if entry.attempts <= self.attempts else _deadly
         try:
-            await self.archivist.archive(entry, self.deposit.bring)
+            await self.archivist.archive(entry, bring)
         except (Conflict, Throttled, StopStage, StopDaemon):
             raise
         except (Transient, SkipItem) as error:
             await self._postpone(entry, error)
-            self._watch_streak(error)
+            if bring is not _deadly:
+                self._watch_streak(error)
         else:
             self.streak = 0
 
@@ -175,3 +175,7 @@ class Transfer:
         if self.streak >= max(UNLUCKY_STREAK, 2 * self.concurrency):
             msg = f"{self.streak} transfers failed in a row, the last because: {error}"
             raise Unreachable(msg, hint="is the source or the bucket down? The next pass goes on")
+
+
+async def _deadly(recording: Recording, place: Place) -> Deposited:  # noqa: ARG001 - as `Bring` is called
+    raise SkipItem("the process died in the last attempt")
