@@ -45,7 +45,9 @@ async def test_two_crashes_in_a_row(
 ) -> None:
     """Wherever they strike, with several recordings on their way at once."""
     random = Random(seed)
-    calls = len((await lab.twin(scenario, moto_store)).steps) // 2
+    steps = [step for _, step in (await lab.twin(scenario, moto_store)).steps]
+    # what is purged in one pass expires in the next: a later first crash would leave a pass more than the twin has had
+    calls = next((place for place, step in enumerate(steps) if step.startswith("expire ")), len(steps)) // 2
     first = random.randrange(1, calls)
     second = random.randrange(1, least)  # a pass that has little left to do makes fewer calls
     moment: Moment = random.choice(["before", "after"])
