@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Date, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.adapters.catalogue import CLAIMABLE
 from archiver.adapters.database import connection
+from archiver.adapters.due import CLAIMABLE
 from archiver.adapters.tables import days, recordings, runs
 from archiver.core.budget import DayDue
 from archiver.core.lifecycle import PENDING

@@ -16,11 +16,9 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    exists,
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -29,28 +27,14 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from archiver.adapters.controls import extent
 from archiver.adapters.database import MARK, connection
+from archiver.adapters.due import CLAIMABLE
 from archiver.adapters.rows import of_lock, to_entry
-from archiver.adapters.tables import accounts, backfills, exports, history, moment, recordings, state_type
+from archiver.adapters.tables import accounts, history, moment, recordings, state_type
 from archiver.core.lifecycle import require_move
 from archiver.core.model import Entry, Mark, Protection, State
 from archiver.errors import Conflict
 from archiver.stages.retention_ports import Settled
 
-_UNDER_EXPORT = exists().where(
-    exports.c.account == recordings.c.account,
-    exports.c.closed_at.is_(None),
-    recordings.c.call_start.between(exports.c.since, exports.c.until),
-)
-_PAUSED = exists().where(
-    backfills.c.account == recordings.c.account,
-    backfills.c.paused_at.is_not(None),
-    recordings.c.call_start.between(backfills.c.since, backfills.c.until),
-    accounts.c.account == recordings.c.account,
-    recordings.c.call_start
-    < accounts.c.listed_from,  # what the account itself begins with is nobody's history any more
-)
-#: What may come by a single request: no export is to bring it, and no backfill that it belongs to is paused.
-CLAIMABLE = and_(or_(recordings.c.single_only, ~_UNDER_EXPORT), ~_PAUSED)
 CLAIMED = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
 
 

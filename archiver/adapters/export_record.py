@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -11,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.database import connection
+from archiver.adapters.due import PAUSED, UNDER_EXPORT
 from archiver.adapters.tables import export_jobs, exports, recordings
 from archiver.core.exports import Batch, Export, Hour, Job, Listed, Phase
 from archiver.core.lifecycle import AT_SOURCE
@@ -21,12 +21,9 @@ MOST_HOURS = 500  # looked at for one choice
 MOST_ROWS = 20_000  # recordings of each kind that are looked at for it
 LATELY = 20  # jobs that tell how long the next one takes
 
-_DUE = """
-account = :account and state = 'discovered' and next_attempt_at <= :now and not single_only
-and not exists (select from exports where exports.account = :account and closed_at is null
-                and call_start between since and until)
-and not exists (select from backfills join accounts using (account) where backfills.account = :account
-                and paused_at is not null and call_start between since and until and call_start < listed_from)
+_DUE = f"""
+recordings.account = :account and state = 'discovered' and next_attempt_at <= :now and not single_only
+and not {UNDER_EXPORT} and not {PAUSED}
 """
 #: Endangered ones and the latest ones are looked at apart: a long history must not hide them.
 _HOURS = text(f"""
@@ -130,7 +127,7 @@ class ExportRecord:
             await opened.execute(update(exports).where(exports.c.id == export.number).values(**again))
             return (await _read(opened, exports.c.id == export.number))[0]
 
-    async def made(self, export: Export, job_ids: Collection[str], first_poll: datetime, mark: Mark) -> Export:
+    async def made(self, export: Export, job_ids: Collection[str], first_poll: datetime, mark: Mark) -> None:
         """Keep the jobs that the source made."""
         rows = [
             {"export_id": export.number, "number": number, "job_id": job, "asked_at": mark.at,
@@ -140,7 +137,6 @@ class ExportRecord:
         async with connection(self._engine) as opened:
             await opened.execute(update(exports).where(exports.c.id == export.number).values(phase=Phase.WAITING))
             await opened.execute(insert(export_jobs), rows)
-            return (await _read(opened, exports.c.id == export.number))[0]
 
     async def polled(self, export: Export, job: Job, next_poll_at: datetime) -> None:
         """Write down that a job's ZIP is about to be asked for, and when to ask again if it does not come."""
@@ -155,19 +151,18 @@ class ExportRecord:
         """Write down that a job's ZIP needs not be asked for any more."""
         await self._write(export, job, done_at=mark.at)
 
-    async def close(self, export: Export, phase: Phase, mark: Mark, counts: dict[str, int]) -> int:
+    async def close(self, account: str, export: Export, phase: Phase, mark: Mark, counts: dict[str, int]) -> int:
         """End an export, for the mark's reason: what it should have brought and has not comes by single requests.
 
         Returns how many that are.
         """
-        table, values = exports.c, {"phase": phase, "closed_at": mark.at, "reason": mark.reason}
+        values = {"phase": phase, "closed_at": mark.at, "reason": mark.reason, "counts": counts}
+        said = {"account": account, "since": export.window.since, "until": export.window.until}
+        said["asked"] = export.asked_at  # what was listed since may be in another one
+        ended = update(exports).where(exports.c.id == export.number, exports.c.closed_at.is_(None))
         async with connection(self._engine) as opened:
-            account = await opened.scalar(select(table.account).where(table.id == export.number))
-            said = {"account": account, "since": export.window.since, "until": export.window.until}
-            said["asked"] = export.asked_at  # what was listed since may be in another one
             left = (await opened.execute(_TO_SINGLE, said)).rowcount
-            ended = update(exports).where(table.id == export.number, table.closed_at.is_(None))
-            await opened.execute(ended.values(counts=json.dumps(counts), **values))
+            await opened.execute(ended.values(**values))
         return int(left)
 
     async def listed(self, account: str, window: Slice, *, copied_since: datetime) -> list[Listed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     Column,
@@ -31,7 +32,7 @@ exports = Table(
     Column("run_id", Text, nullable=False, comment="run that asked last"),
     Column("closed_at", moment),
     Column("reason", Text, comment="why it was closed"),
-    Column("counts", Text, comment="what came of its members, as JSON"),
+    Column("counts", JSON, comment="what became of its members"),
     CheckConstraint("phase in ('asked', 'waiting', 'done', 'given_up', 'refused')", name="phase"),
     CheckConstraint("(phase in ('asked', 'waiting')) = (closed_at is null)", name="closed_is_dated"),
     CheckConstraint("since <= until", name="slice"),

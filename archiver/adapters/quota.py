@@ -77,11 +77,10 @@ class SharedQuota:
             if now > self._burst_ends:
                 self._before = in_force
             self._burst_ends = now + rules.SECONDS if refused else self._burst_ends
-            if rules.tells(in_force, total, refused):
-                in_force = min(rules.learnt_from(self._before, total, refused), in_force)
-            learnt = in_force if in_force < self._per_minute else None
-            until = now + max(pause, _pause(state, now))
-            values = {"learnt": learnt, "learnt_at": _moment(now), "paused_until": _moment(until)}
+            values: dict[str, object] = {"paused_until": _moment(now + max(pause, _pause(state, now)))}
+            if rules.tells(in_force, total, refused):  # anything else must not put the recovery off
+                learnt = min(rules.learnt_from(self._before, total, refused), in_force)
+                values |= {"learnt": learnt, "learnt_at": _moment(now)}
             row = upsert(quotas).values(account=self._account, **values)
             await opened.execute(row.on_conflict_do_update(index_elements=["account"], set_=values))
 

@@ -13,7 +13,7 @@ from archiver.adapters.backfill_rows import BackfillRows
 from archiver.adapters.ledger import Ledger
 from archiver.app import App, account_of, new_run_id, now, open_app, open_engine
 from archiver.cli.budget import budgets_of
-from archiver.cli.common import AsJson, State, add, leave, moment, out, print_json, run, show, span, table
+from archiver.cli.common import AsJson, State, add, err, leave, moment, out, print_json, run, show, span, table
 from archiver.cli.looking import read_time
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass
@@ -61,13 +61,14 @@ def backfill(
         raise ConfigError("--from, --pause and --resume exclude one another")
     if since is None and (until is not None or detach):
         raise ConfigError("--to and --detach need --from")
+    code = 0
     if pause is not None or resume is not None:
         run(_set_pause(settings, pause if pause is not None else resume or 0, paused=pause is not None))
     elif since is not None:
         one = run(_asked(settings, _chosen(settings, account), since, until))
-        if not detach:
-            leave(run(_work(settings, one, as_json=as_json)))
+        code = 0 if detach else run(_work(settings, one, as_json=as_json))
     run(_show(settings, account, as_json=as_json))
+    leave(code)
 
 
 def _chosen(settings: Settings, name: str | None) -> Account:
@@ -123,16 +124,16 @@ async def _work(settings: Settings, one: Backfill, *, as_json: bool) -> int:
                 show_pass(work, (), 0)
             here, filled = standing = await _standing(app, one)
             if code is None or interrupt.stopping():
-                out.print("Stopped: the same command goes on with it, and so does every pass.")
+                err.print("Stopped: the same command goes on with it, and so does every pass.")
                 return INTERRUPTED
             if (report := work.reports.get(one.account)) is not None and report.exit_code == AccountBusy.exit_code:
-                out.print("Another archiver works on this account: it fills in the history. See: archiver backfill")
+                err.print("Another archiver works on this account: it fills in the history. See: archiver backfill")
                 return report.exit_code
             if progress(here, filled) in (Progress.DONE, Progress.PAUSED):
                 return code
             if standing == before:
                 if report is None or report.stopped or not await app.exports.open(one.account):
-                    out.print("What is left must wait, or needs a person: archiver status. Every pass goes on with it.")
+                    err.print("What is left must wait, or needs a person: archiver status. Every pass goes on with it.")
                     return code
                 await interrupt.sleep(BETWEEN)
             before = standing

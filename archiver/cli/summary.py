@@ -49,6 +49,10 @@ def notes(report: PassReport) -> Iterator[str]:
         yield f"[red]not locked[/]: {many(report.unlocked, 'object')} cannot be held in the bucket as it is asked for"
     if report.drifted:
         yield f"[red]drifted[/]: {many(report.drifted, 'object')} in the bucket not held as it was left, set again"
+    if report.awaited:
+        yield f"{many(report.awaited, 'recording')} to come by exports that are not ready yet, in a later pass"
+    if report.unlisted_members:
+        yield f"[red]not listed[/]: {many(report.unlisted_members, 'member')} of exports that no listing has"
     if report.endangered:
         yield f"[red]endangered[/]: {report.endangered} that the source deletes soon were not archived at first"
     if report.recounts_due:
@@ -72,6 +76,7 @@ def _sentence(report: PassReport) -> str:
         (report.listed, f"{report.listed} listed ({report.new} new{late})"),
         (report.absent, f"{report.absent} no longer at the source"),
         (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
+        (report.exported, f"{report.exported} of them by export"),
         (report.adopted, f"{report.adopted} adopted from a cut-off attempt"),
         (report.disagreeing, f"{report.disagreeing} not as long as listed"),
         (report.excluded, f"{report.excluded} excluded by policy"),

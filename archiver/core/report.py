@@ -21,6 +21,7 @@ PLAIN = (
     "exports",
     "exported",
     "unlisted_members",
+    "awaited",
     "adopted",
     "disagreeing",
     "bytes",
@@ -60,6 +61,7 @@ class PassReport:
     exports: int = 0  # exports that the source was asked for
     exported: int = 0  # of those archived: members of an export
     unlisted_members: int = 0  # members of exports that are no listed recording, by all that is known
+    awaited: int = 0  # recordings that exports under way are to bring, as the transfer ended
     adopted: int = 0  # of those archived: the object already stood there, from an attempt that was cut off
     disagreeing: int = 0  # of those archived: not as long as listed, though two downloads agreed
     bytes: int = 0

@@ -92,7 +92,7 @@ class ExportRecord(Protocol):
         """Write down that the same export is about to be asked for anew: what it had of jobs is no more."""
         ...
 
-    async def made(self, export: Export, job_ids: Collection[str], first_poll: datetime, mark: Mark) -> Export:
+    async def made(self, export: Export, job_ids: Collection[str], first_poll: datetime, mark: Mark) -> None:
         """Keep the jobs that the source made."""
         ...
 
@@ -108,7 +108,7 @@ class ExportRecord(Protocol):
         """Write down that a job's ZIP needs not be asked for any more."""
         ...
 
-    async def close(self, export: Export, phase: Phase, mark: Mark, counts: dict[str, int]) -> int:
+    async def close(self, account: str, export: Export, phase: Phase, mark: Mark, counts: dict[str, int]) -> int:
         """End an export, for the mark's reason: what it has not brought comes by single requests; returns how many."""
         ...
 

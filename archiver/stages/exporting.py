@@ -146,7 +146,9 @@ class Exporting:
 
     async def _next(self) -> tuple[Export, Job] | None:
         """Find the job that is to be asked for next."""
-        waiting = [one for one in await self.record.open(self.context.account) if one.phase is Phase.WAITING]
+        under_way = await self.record.open(self.context.account)
+        self.context.report.awaited = sum(one.due for one in under_way)
+        waiting = [one for one in under_way if one.phase is Phase.WAITING]
         first = min((one for one in waiting if one.pending), key=lambda one: one.pending[0].next_poll_at, default=None)
         return None if first is None else (first, first.pending[0])
 
@@ -229,7 +231,7 @@ class Exporting:
 
     async def _close(self, export: Export, phase: Phase, reason: str) -> None:
         counts = self.tallies.get(export.number, Tally()).counts()
-        left = await self.record.close(export, phase, self.context.mark(reason), counts)
+        left = await self.record.close(self.context.account, export, phase, self.context.mark(reason), counts)
         self.closed += 1
         number, since, until = export.number, export.window.since, export.window.until
         if phase is Phase.DONE:

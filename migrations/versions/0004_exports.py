@@ -58,7 +58,7 @@ def _create_exports() -> None:
         sa.Column("run_id", sa.Text(), nullable=False, comment="run that asked last"),
         sa.Column("closed_at", MOMENT, nullable=True),
         sa.Column("reason", sa.Text(), nullable=True, comment="why it was closed"),
-        sa.Column("counts", sa.Text(), nullable=True, comment="what came of its members, as JSON"),
+        sa.Column("counts", sa.JSON(), nullable=True, comment="what became of its members"),
         sa.CheckConstraint("phase in ('asked', 'waiting', 'done', 'given_up', 'refused')", name=op.f("exports_phase")),
         sa.CheckConstraint(
             "(phase in ('asked', 'waiting')) = (closed_at is null)", name=op.f("exports_closed_is_dated")

@@ -98,6 +98,18 @@ async def test_refusals_teach_the_quota_and_calm_hours_give_it_back(engine: Asyn
     assert (await window.standing()).in_force == 40
 
 
+async def test_a_pause_that_teaches_nothing_does_not_put_the_recovery_off(engine: AsyncEngine) -> None:
+    time = FakeTime()
+    one, window = limiter(engine, time, 40), SharedQuota(engine, "acme", 40, seconds=time.clock)
+    sent = [await one.acquire() for _ in range(30)]
+    for _ in range(5):
+        await one.throttled(sent[-1], "60")
+    time.seconds += 3_000
+    await one.throttled(await one.acquire(), "5", teaches=False)
+    time.seconds += 700
+    assert (await window.standing()).in_force == 27
+
+
 async def test_one_refusal_in_a_quiet_minute_halves_the_quota_at_most(engine: AsyncEngine) -> None:
     time = FakeTime()
     one, window = limiter(engine, time, 600), SharedQuota(engine, "acme", 600, seconds=time.clock)
