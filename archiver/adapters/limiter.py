@@ -132,9 +132,11 @@ class Limiter:
             self._throttled_at = now
         growing = min(_FIRST_PAUSE * 2.0 ** min(self._in_a_row - 1, 10), _LAST_PAUSE)
         seconds = parse_retry_after(retry_after, self._now()) or growing
-        self.pause(seconds)
         if teaches:
             self._refused.append(now)
         refused = sum(now - at < _WINDOW for at in self._refused) if teaches else 0
-        await self._window.refused(min(seconds, LONGEST_PAUSE), refused)
+        try:  # the others first: once this process knows, a stage that stops may cancel this call
+            await self._window.refused(min(seconds, LONGEST_PAUSE), refused)
+        finally:
+            self.pause(seconds)
         return seconds

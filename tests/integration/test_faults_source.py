@@ -100,6 +100,10 @@ async def test_a_pause_beyond_patience_stops_the_stage_without_a_failure(strict_
     assert await attempts(here) == {0}
     assert await here.gaps() == {}
     here.simulator.heal()
+    asked = len(here.simulator.requests)
+    await here.sync()
+    assert len(here.simulator.requests) == asked, "the pause is the account's, not the process's"
+    here.time.seconds += 3600
     await here.sync()
     assert len(await here.audio()) == 10
 

@@ -150,3 +150,36 @@ async def test_one_burst_of_refusals_counts_once() -> None:
     assert {await limiter.throttled(sent_at, None) for sent_at in sent} == {5}
     assert limiter.paused_for() == pytest.approx(5)
     assert all(earlier <= later for earlier, later in pairwise(sent))
+
+
+class Telling(OwnWindow):
+    """Knows of a refusal only when the gate is open; of a pause of a second, never."""
+
+    def __init__(self, per_minute: int) -> None:
+        super().__init__(per_minute)
+        self.gate = asyncio.Event()
+
+    async def refused(self, pause: float, refused: int) -> None:
+        await self.gate.wait()
+        if pause == 1:
+            raise OSError("the catalogue cannot be reached")
+
+
+async def test_the_other_processes_know_of_a_pause_before_a_stage_stops_for_it() -> None:
+    """A stage that stops cancels what its other workers do: also the telling."""
+    time, window = FakeTime(), Telling(10)
+    limiter = Limiter(window, clock=time.clock, sleep=time.sleep, now=time.now)
+    telling = asyncio.create_task(limiter.throttled(await limiter.acquire(), "3600"))
+    await asyncio.sleep(0)
+    assert limiter.paused_for() == 0
+    window.gate.set()
+    assert await telling == limiter.paused_for() == 3600
+
+
+async def test_a_pause_that_cannot_be_told_is_heeded_all_the_same() -> None:
+    time, window = FakeTime(), Telling(10)
+    limiter = Limiter(window, clock=time.clock, sleep=time.sleep, now=time.now)
+    window.gate.set()
+    with pytest.raises(OSError, match="catalogue"):
+        await limiter.throttled(await limiter.acquire(), "1")
+    assert limiter.paused_for() == 1
