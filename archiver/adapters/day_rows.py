@@ -62,8 +62,9 @@ on conflict (account, day) do update set
 
 DUE = text(f"""
 with due as (
-    -- a count that agrees cannot show that the claimed item is listed now, or listed readable
-    select *, exists (select from gaps where account = :account and closed_at is null
+    -- a count that agrees cannot show that the claimed item is listed now, or listed readable; nor that what was in
+    -- doubt is listed: a recording that has gone and one that is counted and not listed make up for each other
+    select *, doubt is not null or exists (select from gaps where account = :account and closed_at is null
         and kind in ('malformed', 'unlisted')
         and since < (days.day + 1)::timestamp at time zone 'UTC'
         and until >= days.day::timestamp at time zone 'UTC') as odd

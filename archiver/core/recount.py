@@ -102,7 +102,7 @@ class DueDay:
     day: date
     expected: int  # recordings that should be at the source
     checked_at: datetime | None
-    list_it: bool  # counting will not do: it was never listed after its lookback, or something is claimed there
+    list_it: bool  # counting will not do: never listed after its lookback, in doubt, or something is claimed there
     fresh: bool = False  # it has just left the lookback: what came last of it is not found before it is listed
 
 

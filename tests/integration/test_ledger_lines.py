@@ -251,7 +251,7 @@ DUE = [
     ({"checked": None, "settled": False}, True),
     ({"checked": NOW - 10 * ONE_DAY + SECOND}, None),
     ({"checked": NOW - 10 * ONE_DAY}, False),
-    ({"checked": NOW - ONE_DAY, "doubt": "2 of 3"}, False),
+    ({"checked": NOW - ONE_DAY, "doubt": "2 of 3"}, True),
     ({"checked": NOW - ONE_DAY + SECOND, "doubt": "2 of 3"}, None),
     ({"account": "other", "settled": False}, None),
 ]

@@ -231,7 +231,8 @@ class ModelLedger:
             checked, unsettled = kept.checked_at, kept.settled_at is None
             due = checked is None or checked <= proved_before or (trouble and checked <= troubled_before)
             if first <= day < before and (unsettled or due):
-                list_it = unsettled or any(gap.kind is GapKind.UNLISTED for gap in gaps)
+                claimed = any(gap.kind is GapKind.UNLISTED for gap in gaps)
+                list_it = unsettled or kept.doubt is not None or claimed
                 items = self._items(day)
                 fresh = unsettled and checked is not None
                 found.append(DueDay(day=day, expected=items, checked_at=checked, list_it=list_it, fresh=fresh))

@@ -150,3 +150,25 @@ async def test_totals_that_were_off_for_one_pass_leave_no_gap_behind() -> None:
 
     assert history.model.gaps == {}
     assert [day for day, kept in history.model.days.items() if kept.doubt] == []
+
+
+async def test_a_day_in_doubt_is_not_believed_for_a_total_that_happens_to_agree() -> None:
+    """One call goes while its second is read; another is counted and never listed: the total is what is known."""
+    clock, busy = Clock(START + 4 * DAY), START + HOUR + 36 * MINUTE
+    starts = [START + 26 * MINUTE, START + 7 * MINUTE, START + 2 * MINUTE, *[busy] * 5]
+    second, gone = START + 41 * MINUTE, START + 4 * DAY + 2 * HOUR + MINUTE
+    calls = [Call(number, start, start) for number, start in enumerate(starts)]
+    calls += [Call(8, second, second, hidden=True), Call(9, second, second, deleted=gone)]
+    source = ModelSource(
+        clock=clock, calls=calls, zero=Zero.REFUSED, cap=1, says_size=False, pace=MINUTE, ahead=2 * MINUTE
+    )
+    history = History(source=source, clock=clock)
+    await passes(history, [5 * DAY])
+    day = history.model.days[START.date()]
+    assert (day.doubt is not None, day.settled_at is not None, len(history.expects())) == (True, True, 9)
+
+    await passes(history, [HOUR])
+
+    assert history.source.now > gone
+    assert history.in_a_gap(second)
+    assert history.model.days[START.date()].doubt is not None
