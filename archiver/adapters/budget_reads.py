@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Date, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.adapters.database import connection
+from archiver.adapters.database import at_once
 from archiver.adapters.due import CLAIMABLE
 from archiver.adapters.tables import days, recordings, runs
 from archiver.core.budget import DayDue
@@ -23,7 +23,7 @@ class BudgetReads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
 
     async def backlog(self, account: str) -> list[DayDue]:
         """Count what is not archived, by day of its call (UTC), oldest first."""
@@ -32,14 +32,14 @@ class BudgetReads:
         query = select(day.label("day"), func.count().label("count"), func.sum(table.size_listed).label("size"),
                        func.count().filter(table.single_only).label("singles"))  # fmt: skip
         query = query.where(table.account == account, table.state.in_(PENDING)).group_by(day).order_by(day)
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             return [DayDue(row.day, row.count, int(row.size or 0), row.singles) for row in await opened.execute(query)]
 
     async def count_due(self, account: str, now: datetime) -> int:
         """Count what could be transferred now by single requests."""
         table = recordings.c
         due = and_(table.account == account, table.state == "discovered", table.next_attempt_at <= now, CLAIMABLE)
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(due)) or 0)
 
     async def arriving(self, account: str, start_from: datetime, now: datetime) -> float:
@@ -48,21 +48,21 @@ class BudgetReads:
         table = recordings.c
         query = select(func.count()).select_from(recordings)
         query = query.where(table.account == account, table.call_start.between(since, now))
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             count = int(await opened.scalar(query) or 0)
         return count / max((now - since) / timedelta(days=1), 1 / 24)
 
     async def days_kept(self, account: str) -> int:
         """Count the days that recounts ask about."""
         query = select(func.count()).select_from(days).where(days.c.account == account)
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             return int(await opened.scalar(query) or 0)
 
     async def sent(self, account: str, since: datetime) -> Counter[str]:
         """Requests by operation, of runs that have ended since then."""
         query = select(runs.c.counts).where(runs.c.finished_at >= since, runs.c.counts.is_not(None))
         total: Counter[str] = Counter()
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             for row in await opened.execute(query):
                 total.update(_sent_in(row.counts, account))
         return total

@@ -9,7 +9,7 @@ from typing import cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from archiver.adapters.database import connection
+from archiver.adapters.database import at_once
 from archiver.adapters.rows import to_lock
 from archiver.core.decision import Candidate
 from archiver.core.model import State
@@ -46,7 +46,7 @@ class CandidateReads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
 
     async def candidates(
         self, account: str, states: Collection[State], *, started_before: datetime | None = None
@@ -55,7 +55,7 @@ class CandidateReads:
         for state in sorted(states):
             values: dict[str, object] = {"account": account, "state": state.value, "before": started_before or _EVER}
             while True:
-                async with connection(self._engine) as opened:
+                async with at_once(self._engine) as opened:
                     batch = await _batch(opened, account, {**values, "limit": BATCH})
                 for one in batch:
                     yield one

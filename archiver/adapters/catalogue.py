@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import ReturningInsert
 
 from archiver.adapters.controls import extent
-from archiver.adapters.database import MARK, connection
+from archiver.adapters.database import MARK, at_once, connection
 from archiver.adapters.due import CLAIMABLE
 from archiver.adapters.rows import of_lock, to_entry
 from archiver.adapters.tables import accounts, history, moment, recordings, state_type
@@ -44,8 +44,6 @@ class Catalogue:
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
         self.engine = engine
-        #: for changes that are one statement: atomic by itself, it needs no BEGIN and COMMIT around it
-        self.at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def claim(
         self,
@@ -153,18 +151,18 @@ class Catalogue:
     async def settled(self, account: str) -> Settled:
         """Tell under which terms locks and holds of the whole account were last settled."""
         query = select(accounts.c.protected_under, accounts.c.holds_checked_at).where(accounts.c.account == account)
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             row = (await opened.execute(query)).one_or_none()
         return Settled(None, None) if row is None else Settled(*row)
 
     async def settle(self, account: str, settled: Settled) -> None:
         """Write that down."""
         values = {"protected_under": settled.under, "holds_checked_at": settled.checked_at}
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             await opened.execute(update(accounts).where(accounts.c.account == account).values(**values))
 
     async def _write_one(self, entry: Entry, after: State, mark: Mark, values: Mapping[str, object]) -> None:
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             await self._write_in(opened, entry, after, mark, values)
 
     async def _write_in(
@@ -184,7 +182,7 @@ class Catalogue:
         require_move(before, after)
         moved = _moved(where, before, after, values, recordings)
         statement = select(moved).add_cte(_logged(moved, before, after).cte("logged"))
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             return [to_entry(row) for row in await opened.execute(statement, _said(mark))]
 
     async def _move_all(
@@ -194,7 +192,7 @@ class Catalogue:
         require_move(before, after)
         moved = _moved(where, before, after, values, recordings.c.account, recordings.c.recording_id)
         statement = select(func.count()).select_from(moved).add_cte(_logged(moved, before, after).cte("logged"))
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             return int(await opened.scalar(statement, _said(mark)) or 0)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, Text, and_, any_, func, literal, or_,
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.adapters.database import connection
+from archiver.adapters.database import at_once
 from archiver.adapters.rows import to_entry, to_gap
 from archiver.adapters.tables import accounts, gap_events, gaps, history, moment, recordings, runs
 from archiver.core.gaps import Gap
@@ -50,19 +50,19 @@ class Reads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
-        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")  # each read is one statement
+        self.engine = engine
 
     async def entry(self, account: str, recording_id: str) -> Entry | None:
         """Find one recording by its natural key."""
         where = and_(recordings.c.account == account, recordings.c.recording_id == recording_id)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             row = (await opened.execute(select(recordings).where(where))).one_or_none()
         return None if row is None else to_entry(row)
 
     async def find(self, recording_id: str) -> list[Entry]:
         """Find a recording by its id in all accounts."""
         query = select(recordings).where(recordings.c.recording_id == recording_id).order_by(recordings.c.account)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return [to_entry(row) for row in await opened.execute(query)]
 
     async def entries(
@@ -86,7 +86,7 @@ class Reads:
         while True:
             beyond = where if last is None else and_(where, _after(last))
             query = select(recordings).where(beyond).order_by(*_ORDER).limit(BATCH)
-            async with connection(self.engine) as opened:
+            async with at_once(self.engine) as opened:
                 batch = [to_entry(row) for row in await opened.execute(query)]
             for entry in batch:
                 yield entry
@@ -98,19 +98,19 @@ class Reads:
         """Count an account's recordings that the source should still have."""
         there = and_(recordings.c.state.in_(AT_SOURCE), recordings.c.purged_at.is_(None), _LISTED)
         where = and_(recordings.c.account == account, there)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 
     async def count_in(self, account: str, state: State) -> int:
         """Count an account's recordings in one state."""
         where = and_(recordings.c.account == account, recordings.c.state == state)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 
     async def count_archived(self, account: str) -> int:
         """Count an account's recordings that the bucket should hold."""
         where = and_(recordings.c.account == account, recordings.c.state.in_(ARCHIVED))
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(recordings).where(where)) or 0)
 
     async def count_endangered(self, account: str, before: datetime) -> tuple[int, datetime | None]:
@@ -118,7 +118,7 @@ class Reads:
         table = recordings.c
         where = and_(table.account == account, table.state.in_(PENDING), table.call_start < before)
         query = select(func.count(), func.min(table.call_start)).where(where)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             count, oldest = (await opened.execute(query)).one()
         return count, oldest
 
@@ -127,14 +127,14 @@ class Reads:
         table = recordings.c
         named = table.recording_id == any_(literal(list(recording_ids), ARRAY(Text)))
         where = and_(table.account == account, named, table.state.in_(states))
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return set(await opened.scalars(select(table.recording_id).where(where)))
 
     async def search(self, wanted: Search, *, limit: int) -> list[Entry]:
         """Find recordings, latest call first, at most `limit`."""
         query = select(recordings).where(*_conditions(wanted))
         newest = query.order_by(recordings.c.call_start.desc(), recordings.c.recording_id.desc()).limit(limit)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return [to_entry(row) for row in await opened.execute(newest)]
 
     async def status(self) -> list[AccountStatus]:
@@ -143,7 +143,7 @@ class Reads:
         query = select(
             table.account, table.state, func.count(), func.coalesce(func.sum(table.size), 0), func.min(table.call_start)
         ).group_by(table.account, table.state)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             rows = (await opened.execute(query)).all()
             marks = (await opened.execute(select(accounts.c.account, accounts.c.watermark).order_by("account"))).all()
         return [_status(name, mark, [row for row in rows if row[0] == name]) for name, mark in marks]
@@ -155,38 +155,38 @@ class Reads:
             query = query.where(gaps.c.account == account)
         if not closed:
             query = query.where(gaps.c.closed_at.is_(None))
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return [to_gap(row) for row in await opened.execute(query.limit(limit))]
 
     async def gap(self, number: int) -> Gap | None:
         """Find one gap."""
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             row = (await opened.execute(select(gaps).where(gaps.c.id == number))).one_or_none()
         return None if row is None else to_gap(row)
 
     async def gap_events(self, number: int) -> list[Mapping[str, object]]:
         """Read what happened to a gap, oldest first."""
         query = select(gap_events).where(gap_events.c.gap_id == number).order_by(gap_events.c.id)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return [dict(row._mapping) for row in await opened.execute(query)]  # noqa: SLF001 - as below
 
     async def count_gaps(self) -> int:
         """Count the gaps that are open and that nobody has explained."""
         where = and_(gaps.c.closed_at.is_(None), gaps.c.explanation.is_(None))
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return int(await opened.scalar(select(func.count()).select_from(gaps).where(where)) or 0)
 
     async def history(self, account: str, recording_id: str) -> list[Mapping[str, object]]:
         """Read what happened to a recording, oldest first."""
         where = and_(history.c.account == account, history.c.recording_id == recording_id)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             rows = await opened.execute(select(history).where(where).order_by(history.c.id))
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - the documented way to a mapping
 
     async def last_runs(self, *, limit: int) -> Sequence[Mapping[str, object]]:
         """Read the latest runs, newest first."""
         query = select(runs).order_by(runs.c.started_at.desc()).limit(limit)
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             return [dict(row._mapping) for row in await opened.execute(query)]  # noqa: SLF001 - as above
 
     async def last_progress(self) -> datetime | None:
@@ -196,7 +196,7 @@ class Reads:
         """
         ended = select(runs.c.finished_at).where(runs.c.exit_code.in_(_TO_THE_END)).order_by(runs.c.started_at.desc())
         changed = select(history.c.at).order_by(history.c.id.desc())
-        async with connection(self.engine) as opened:
+        async with at_once(self.engine) as opened:
             moments = [await opened.scalar(query.limit(1)) for query in (ended, changed)]
         return max((moment for moment in moments if moment is not None), default=None)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Row, and_, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from archiver.adapters.database import DECIDE, connection
+from archiver.adapters.database import DECIDE, at_once, connection
 from archiver.adapters.tables import controls, history, policy_sets
 from archiver.core.controls import Control, Event, Kind
 from archiver.errors import Conflict
@@ -22,8 +22,7 @@ class Controls:
 
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._decided = engine  # in a transaction, for its lock
+        self._engine = engine
 
     async def record(self, one: Control, *, after: int | None = None) -> None:
         """Write a decision down. Raises Conflict where it can be made once only, and was.
@@ -34,7 +33,7 @@ class Controls:
         """
         values = {name: getattr(one, name) for name in _COLUMNS} | {"detail": dict(one.detail)}
         statement = upsert(controls).values(**values).on_conflict_do_nothing().returning(controls.c.id)
-        async with connection(self._decided) as opened:
+        async with connection(self._engine) as opened:
             await opened.execute(DECIDE)
             if after is not None and await _count_of(opened, one) != after:
                 msg = f"somebody else has just decided about {one.kind} {one.subject}: look again"
@@ -48,7 +47,7 @@ class Controls:
         query = select(controls).where(controls.c.kind.in_(kinds)).order_by("id")
         if subject is not None:
             query = query.where(controls.c.subject == subject)
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             return [_control(row) for row in await opened.execute(query)]
 
     async def extent(self) -> tuple[int, int]:
@@ -56,25 +55,25 @@ class Controls:
 
         The highest number alone would not do: a lower one can come to light after it.
         """
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             return await extent(opened)
 
     async def latest(self) -> datetime | None:
         """Return the time of the latest entry of the record, decisions and recordings alike; None: there is none."""
         queries = [select(table.c.at).order_by(table.c.id.desc()).limit(1) for table in (controls, history)]
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             found = [await opened.scalar(query) for query in queries]
         return max((at for at in found if at is not None), default=None)
 
     async def keep_policies(self, digest: str, text: str, now: datetime) -> None:
         """Keep the text of a policies file under the digest of what it means, as it was first seen."""
         row = upsert(policy_sets).values(digest=digest, text=text, at=now)
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             await opened.execute(row.on_conflict_do_nothing())
 
     async def policies_text(self, digest: str) -> str | None:
         """Return the text of policies that were in force."""
-        async with connection(self._engine) as opened:
+        async with at_once(self._engine) as opened:
             found: str | None = await opened.scalar(select(policy_sets.c.text).where(policy_sets.c.digest == digest))
         return found
 

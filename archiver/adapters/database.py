@@ -109,6 +109,17 @@ async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield opened
 
 
+@asynccontextmanager
+async def at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a connection for single statements: each is atomic by itself and needs no BEGIN and COMMIT around it.
+
+    The engine could open it so; but whoever is cancelled in that very moment leaves a connection that nobody closes.
+    """
+    async with translated(), engine.connect() as opened:
+        await opened.execution_options(isolation_level="AUTOCOMMIT")
+        yield opened
+
+
 #: What people decide about deletion, and the marks that begin one, stand in one order: each sees all before it.
 DECIDE = text("select pg_advisory_xact_lock(hashtextextended('archiver/decide', 0))")
 MARK = text("select pg_advisory_xact_lock_shared(hashtextextended('archiver/decide', 0))")

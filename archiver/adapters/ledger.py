@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import day_rows, gap_rows
-from archiver.adapters.database import connection
+from archiver.adapters.database import at_once, connection
 from archiver.adapters.rows import to_columns
 from archiver.adapters.tables import accounts
 from archiver.core.coverage import DayFacts, DayRow, Proof
@@ -119,8 +119,6 @@ class Ledger:
     def __init__(self, engine: AsyncEngine) -> None:
         """`engine` stays the caller's to dispose of."""
         self.engine = engine
-        #: for changes that are one statement: atomic by itself, it needs no BEGIN and COMMIT around it
-        self.at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def open_account(self, account: str, start_from: datetime) -> Progress:
         """Make sure that the account has its row.
@@ -148,7 +146,7 @@ class Ledger:
         """Commit what one page listed. Ids must not repeat in `items`."""
         if not items:
             return Recorded()
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             values = {"account": account, "run": mark.run, "now": mark.at, **to_columns(items)}
             row = (await opened.execute(RECORD_PAGE, values)).one()
         moved = (parse_recording(account, raw) for raw in row.moved)
@@ -206,25 +204,25 @@ class Ledger:
 
     async def expected(self, account: str, window: Slice) -> Mapping[date, Expected]:
         """Count, for each day with any, what the source should have in the slice."""
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             return await day_rows.expected(opened, account, window)
 
     async def claims(self, account: str, window: Slice, *, limit: int) -> list[Slice]:
         """Where in the slice something stands on the gap list as not listed or unreadable; longest unseen first."""
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             return await gap_rows.claims(opened, account, window, limit)
 
     async def lost(self, account: str, window: Slice, listed: Collection[str], *, before: datetime) -> list[Lost]:
         """Find recordings that should be at the source in the slice, known since `before`, and were not listed."""
         values = {"account": account, "since": window.since, "until": window.until, "before": before}
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             rows = await opened.execute(LOST, {**values, "listed": list(listed)})
             return [Lost(row.recording_id, row.call_start) for row in rows]
 
     async def mark_absent(self, account: str, recording_ids: Sequence[str], mark: Mark) -> None:
         """Note in the history that the source no longer lists these; they are not expected there any more."""
         values = {"account": account, "ids": list(recording_ids), "now": mark.at, "run": mark.run}
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             await opened.execute(ABSENT, {**values, "reason": mark.reason})
 
     async def due_days(
@@ -232,7 +230,7 @@ class Ledger:
     ) -> list[DueDay]:
         """Find days, in order, that were last asked about before these times, or never settled."""
         times = {"first": first, "before": before, "proved_before": proved_before, "troubled_before": troubled_before}
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             return await day_rows.due(opened, account, times)
 
     async def settle_gaps(self, account: str, mark: Mark) -> None:
@@ -242,12 +240,12 @@ class Ledger:
 
     async def look_through(self, account: str) -> None:
         """Mark the days of recordings that were moved on since the last look."""
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             await day_rows.look_through(opened, account)
 
     async def stale_days(self, account: str, *, limit: int) -> list[DayFacts]:
         """Read the facts of days of which something has changed since their last line in the ledger."""
-        async with connection(self.at_once) as opened:
+        async with at_once(self.engine) as opened:
             return await day_rows.stale(opened, account, limit)
 
     async def write_days(self, rows: Sequence[DayRow], mark: Mark) -> None:

@@ -6,18 +6,21 @@ import asyncio
 import socket
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.catalogue_reads import Reads
-from archiver.adapters.database import connection, open_engine, translate
+from archiver.adapters.database import at_once, connection, open_engine, translate
 from archiver.core.model import State
 from archiver.errors import ArchiverError, SchemaError, StopDaemon, Unreachable
 from archiver.logs.exceptions import render
@@ -239,3 +242,24 @@ async def test_text_that_no_database_can_hold_is_refused_without_being_quoted(
         await catalogue.advance(entry, State.VERIFIED, mark(), problem=f"{NAME} \ud800")
     assert NAME not in everything_told(raised.value)
     assert await found(engine, "1") == entry
+
+
+@pytest.mark.parametrize("opening", [connection, at_once])
+async def test_whoever_is_cancelled_at_any_step_hands_its_connection_back(
+    engine: AsyncEngine, opening: Callable[[AsyncEngine], AbstractAsyncContextManager[AsyncConnection]]
+) -> None:
+    """Else it is lost until the garbage collector finds it."""
+
+    async def ask() -> None:
+        async with opening(engine) as opened:
+            await opened.execute(text("select 1"))
+
+    await ask()
+    for steps in range(60):
+        asking = asyncio.create_task(ask())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
+        assert cast("QueuePool", engine.pool).checkedout() == 0
