@@ -129,20 +129,22 @@ def test_the_configuration_is_found_by_the_environment(shared: Desk) -> None:
 LOCKING = {"name": "keep", "archive": {"keep_at_least": "5y", "lock": "compliance"}}
 
 
-def test_a_lock_needs_a_bucket_that_has_locks(fresh: Desk) -> None:
+def test_a_lock_needs_a_bucket_that_has_locks(desk: MakeDesk) -> None:
     """Said by check and by doctor, as exit 2 with what to do; a configuration alone can be checked without asking."""
-    fresh.policies(LOCKING)
-    said = fresh.refuses(2, "check")
-    assert f"bucket {fresh.world.bucket} has no object lock" in said
+    here = desk(locks=True)
+    without = here.world.section("vault")["bucket"] = here.world.store.new_bucket()
+    here.policies(LOCKING)
+    said = here.refuses(2, "check")
+    assert f"bucket {without} has no object lock" in said
     assert "make a bucket with object lock" in said
-    assert "nobody can take that back" in fresh.does("check", "--offline")
-    doctor = fresh.run("doctor")
+    assert "nobody can take that back" in here.does("check", "--offline")
+    doctor = here.run("doctor")
     assert doctor.code == 2
     assert "a policy wants a lock, and the bucket has no object lock" in doctor.out
 
-    fresh.world.section("vault")["bucket"] = fresh.world.store.new_bucket(locks=True)
-    assert "policy keep locks for 5y in compliance mode" in fresh.does("check")
-    assert "versioned; object lock" in fresh.does("doctor")
+    here.world.section("vault")["bucket"] = here.world.bucket
+    assert "policy keep locks for 5y in compliance mode" in here.does("check")
+    assert "versioned; object lock" in here.does("doctor")
 
 
 # doctor -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -27,31 +28,29 @@ PAGE = Path(__file__).parents[2] / "docs" / "write-order.md"
 
 
 @pytest.mark.parametrize("case", [*CASES, *INSIDE], ids=str)
-async def test_a_killed_pass_is_taken_up_again(lab: Lab, moto_store: StoreServer, case: Case) -> None:
+async def test_a_killed_pass_is_taken_up_again(lab: Lab, case: Case) -> None:
     """After the crash and one more pass nothing tells that there was a crash."""
-    await lab.survives(case.scenario, moto_store, *case.first, *case.points)
+    await lab.survives(case.scenario, *case.first, *case.points)
 
 
 @pytest.mark.parametrize("case", LENIENT, ids=str)
 async def test_a_lenient_store_makes_no_difference(lab: Lab, juicefs_store: StoreServer, case: Case) -> None:
     """Where the store would overwrite, the archiver still does not."""
-    await lab.survives(case.scenario, juicefs_store, *case.first, *case.points)
+    await replace(lab, plain=juicefs_store).survives(case.scenario, *case.first, *case.points)
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("scenario", "least"), [(made.MIXED, 60), (kept.MOVING, 30)], ids=["mixed", "moving"])
-async def test_two_crashes_in_a_row(
-    lab: Lab, moto_store: StoreServer, scenario: Scenario, least: int, seed: int
-) -> None:
+async def test_two_crashes_in_a_row(lab: Lab, scenario: Scenario, least: int, seed: int) -> None:
     """Wherever they strike, with several recordings on their way at once."""
     random = Random(seed)
-    steps = [step for _, step in (await lab.twin(scenario, moto_store)).steps]
+    steps = [step for _, step in (await lab.twin(scenario)).steps]
     # what is purged in one pass expires in the next: a later first crash would leave a pass more than the twin has had
     calls = next((place for place, step in enumerate(steps) if step.startswith("expire ")), len(steps)) // 2
     first = random.randrange(1, calls)
     second = random.randrange(1, least)  # a pass that has little left to do makes fewer calls
     moment: Moment = random.choice(["before", "after"])
-    await lab.survives(scenario, moto_store, Point(ANY, moment, first), Point(ANY, moment, second))
+    await lab.survives(scenario, Point(ANY, moment, first), Point(ANY, moment, second))
 
 
 @pytest.mark.parametrize(
@@ -60,11 +59,11 @@ async def test_two_crashes_in_a_row(
     ids=["whole", "half"],
 )
 async def test_a_case_that_is_opened_in_between_keeps_what_is_left(
-    lab: Lab, moto_store: StoreServer, step: str, state: State, left: set[str]
+    lab: Lab, step: str, state: State, left: set[str]
 ) -> None:
     """Whole: the mark is taken back. Half deleted: the rest stays. When two people release the case, it goes."""
-    twin = await lab.twin(kept.EXPIRING, moto_store)
-    async with lab.world(kept.EXPIRING, moto_store) as experiment:
+    twin = await lab.twin(kept.EXPIRING)
+    async with lab.world(kept.EXPIRING) as experiment:
         await experiment.crash(Point(f"expire {step}", "after"))
         await office.hold(experiment.world, ids=["1"])
         await experiment.settle()
@@ -78,11 +77,11 @@ async def test_a_case_that_is_opened_in_between_keeps_what_is_left(
     assert (end.objects, end.versions) == (twin.end.objects, twin.end.versions)
 
 
-async def test_a_pause_stops_what_was_begun(lab: Lab, moto_store: StoreServer) -> None:
+async def test_a_pause_stops_what_was_begun(lab: Lab) -> None:
     """On both sides: what is marked stays marked, and goes when the pause has ended."""
     for scenario, step in ((made.FEW, "purge catalogue.advance purging"), (kept.EXPIRING, "expire locks.remove audio")):
-        twin = await lab.twin(scenario, moto_store)
-        async with lab.world(scenario, moto_store) as experiment:
+        twin = await lab.twin(scenario)
+        async with lab.world(scenario) as experiment:
             await experiment.crash(Point(step, "after"))
             await office.pause(experiment.world)
             before = await experiment.end_state()
@@ -98,9 +97,9 @@ async def test_a_pause_stops_what_was_begun(lab: Lab, moto_store: StoreServer) -
         assert (end.objects, end.versions, end.deleted) == (twin.end.objects, twin.end.versions, twin.end.deleted)
 
 
-async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab, moto_store: StoreServer) -> None:
+async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab) -> None:
     """After as many deaths as it has attempts it stands on the gap list, and the others are archived."""
-    async with lab.world(made.POISON, moto_store) as experiment:
+    async with lab.world(made.POISON) as experiment:
         for _ in range(2):
             await experiment.crash(Point("transfer source.download", "after"))
         await experiment.settle()
@@ -111,9 +110,9 @@ async def test_a_recording_that_kills_the_process_stops_nothing_else(lab: Lab, m
         assert entries["6"].state is State.VERIFIED
 
 
-async def test_a_zip_that_kills_the_process_is_given_up(lab: Lab, moto_store: StoreServer) -> None:
+async def test_a_zip_that_kills_the_process_is_given_up(lab: Lab) -> None:
     """After some deaths it is not fetched again: what it has not brought comes by single requests."""
-    async with lab.world(fetched.PLAIN, moto_store) as experiment:
+    async with lab.world(fetched.PLAIN) as experiment:
         for _ in range(MOST_BEGUN):
             await experiment.crash(Point("transfer exports.fetching", "after"))
         counts = experiment.world.simulator.requests.counts
@@ -124,12 +123,12 @@ async def test_a_zip_that_kills_the_process_is_given_up(lab: Lab, moto_store: St
         assert set((await experiment.world.states()).values()) == {State.VERIFIED}
 
 
-async def test_every_step_is_crashed_at_before_and_after(lab: Lab, moto_store: StoreServer) -> None:
+async def test_every_step_is_crashed_at_before_and_after(lab: Lab) -> None:
     """The page names every step that the stages take, and each of them is a crash point on both sides."""
     taken: set[str] = set()
     covered: set[tuple[str, str]] = set()
     for case in CASES:
-        steps = (await lab.twin(case.scenario, moto_store, *case.first)).steps
+        steps = (await lab.twin(case.scenario, *case.first)).steps
         taken |= {step for _, step in steps if not step.startswith(WITHIN)}
         covered |= {moment for point in case.points for moment in moments(steps, point)}
 

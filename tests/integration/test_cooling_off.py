@@ -30,16 +30,16 @@ async def deleted_on(here: World, moment: datetime) -> int:
     return len(here.simulator.requests.deletes)
 
 
-async def test_the_very_first_policies_have_nothing_before_them(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=TWO))
+async def test_the_very_first_policies_have_nothing_before_them(world: MakeWorld) -> None:
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="30d")
     await here.sync()
     assert sorted(here.simulator.requests.deletes) == [1, 2]
 
 
-async def test_a_shorter_wait_counts_after_seven_days(strict_world: MakeWorld) -> None:
+async def test_a_shorter_wait_counts_after_seven_days(world: MakeWorld) -> None:
     """In passes, and in a plan that was approved meanwhile; the log says when it begins."""
-    here = await strict_world(Account(recordings=TWO))
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="90d")
     await here.sync()
     here.policies = rules(source="30d")
@@ -53,8 +53,8 @@ async def test_a_shorter_wait_counts_after_seven_days(strict_world: MakeWorld) -
     assert await deleted_on(here, changed + timedelta(days=7)) == 2
 
 
-async def test_it_begins_when_the_changed_file_is_first_read_for_a_plan(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=TWO))
+async def test_it_begins_when_the_changed_file_is_first_read_for_a_plan(world: MakeWorld) -> None:
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="90d")
     await here.sync()
     here.policies = rules(source="30d")
@@ -64,8 +64,8 @@ async def test_it_begins_when_the_changed_file_is_first_read_for_a_plan(strict_w
     assert await deleted_on(here, changed + timedelta(days=7)) == 2
 
 
-async def test_what_both_would_delete_goes_on(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=TWO))
+async def test_what_both_would_delete_goes_on(world: MakeWorld) -> None:
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="39d", mode="disabled")
     await here.sync()
     here.policies = rules(source="30d")
@@ -73,17 +73,17 @@ async def test_what_both_would_delete_goes_on(strict_world: MakeWorld) -> None:
     assert sorted(here.simulator.requests.deletes) == [1, 2]
 
 
-async def test_a_longer_wait_counts_at_once(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=TWO))
+async def test_a_longer_wait_counts_at_once(world: MakeWorld) -> None:
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="30d", mode="disabled")
     await here.sync()
     here.policies = rules(source="90d")
     assert await deleted_on(here, here.clock() + timedelta(days=49)) == 0
 
 
-async def test_several_changes_bind_each_for_its_own_time(strict_world: MakeWorld) -> None:
+async def test_several_changes_bind_each_for_its_own_time(world: MakeWorld) -> None:
     """90 days, then never, then 30 a day later: the first binds seven days after the second, that one a day longer."""
-    here = await strict_world(Account(recordings=TWO))
+    here = await world(Account(recordings=TWO))
     begin = here.clock()
     here.policies = rules(source="90d")
     await here.sync()
@@ -97,9 +97,9 @@ async def test_several_changes_bind_each_for_its_own_time(strict_world: MakeWorl
     assert await deleted_on(here, begin + timedelta(days=9)) == 2
 
 
-async def test_there_and_back_again_binds_nothing(strict_world: MakeWorld) -> None:
+async def test_there_and_back_again_binds_nothing(world: MakeWorld) -> None:
     """A change that was taken back: what is in force now was in force before it; the one between binds."""
-    here = await strict_world(Account(recordings=TWO))
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="30d", mode="disabled")
     await here.sync()
     here.policies = rules(source="20d", mode="disabled")
@@ -109,9 +109,9 @@ async def test_there_and_back_again_binds_nothing(strict_world: MakeWorld) -> No
     assert sorted(here.simulator.requests.deletes) == [1, 2]
 
 
-async def test_to_shorten_the_period_first_does_not_get_round_it(strict_world: MakeWorld) -> None:
+async def test_to_shorten_the_period_first_does_not_get_round_it(world: MakeWorld) -> None:
     """In the same change; an hour before; in steps: the longer one counts until it has run out."""
-    here = await strict_world(Account(recordings=TWO))
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="90d")
     await here.sync()
     for shorter in ("1d", "1h", "0s"):
@@ -127,8 +127,8 @@ async def test_to_shorten_the_period_first_does_not_get_round_it(strict_world: M
     assert await deleted_on(here, replaced + timedelta(days=7)) == 2
 
 
-async def test_when_the_longer_period_has_run_out_the_shorter_one_counts(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=TWO))
+async def test_when_the_longer_period_has_run_out_the_shorter_one_counts(world: MakeWorld) -> None:
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="90d")
     await here.sync()
     here.policies = rules(source="90d", cooling_off="0s")
@@ -139,9 +139,9 @@ async def test_when_the_longer_period_has_run_out_the_shorter_one_counts(strict_
     assert sorted(here.simulator.requests.deletes) == [1, 2]
 
 
-async def test_a_clock_that_was_set_back_or_forward_does_not_shorten_it(strict_world: MakeWorld) -> None:
+async def test_a_clock_that_was_set_back_or_forward_does_not_shorten_it(world: MakeWorld) -> None:
     """The period begins no earlier than the latest entry of the record."""
-    here = await strict_world(Account(recordings=TWO))
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="90d")
     await here.sync()
     there = here.clock()
@@ -169,9 +169,9 @@ async def test_the_archive_and_erasure_cool_off_too(locked_world: MakeWorld) -> 
     assert set((await here.states()).values()) == {State.EXPIRED}
 
 
-async def test_policies_that_can_no_longer_be_read_keep_everything(strict_world: MakeWorld) -> None:
+async def test_policies_that_can_no_longer_be_read_keep_everything(world: MakeWorld) -> None:
     """A file that an older version took and this one does not."""
-    here = await strict_world(Account(recordings=TWO))
+    here = await world(Account(recordings=TWO))
     here.policies = rules(source="39d", mode="disabled")
     await here.sync()
     await here.change(

@@ -23,9 +23,9 @@ end $$;
 create trigger pauses after update on recordings for each row when (new.state = 'purged') execute function pauses()"""
 
 
-async def test_a_delete_that_was_not_answered_is_not_sent_again_over_a_case(strict_world: MakeWorld) -> None:
+async def test_a_delete_that_was_not_answered_is_not_sent_again_over_a_case(world: MakeWorld) -> None:
     """The source hangs, a case is opened, the archiver gives up waiting: no second DELETE, the mark is taken back."""
-    here = await strict_world(Account(recordings=FOUR[:1], faults=(Fault(on=Operation.DELETE, do=Hang()),)))
+    here = await world(Account(recordings=FOUR[:1], faults=(Fault(on=Operation.DELETE, do=Hang()),)))
     here.policies, here.read_timeout = keeping(), 0.5
 
     async def opened() -> None:
@@ -42,8 +42,8 @@ async def test_a_delete_that_was_not_answered_is_not_sent_again_over_a_case(stri
     assert reason == "not deleted after all: it is on legal hold: case-1"
 
 
-async def test_a_plan_that_a_pause_cut_short_can_be_applied_when_it_is_over(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=FOUR))
+async def test_a_plan_that_a_pause_cut_short_can_be_applied_when_it_is_over(world: MakeWorld) -> None:
+    here = await world(Account(recordings=FOUR))
     here.policies = keeping(mode="approve")
     here.section("sync")["concurrency"] = 1
     await here.sync()
@@ -73,9 +73,9 @@ async def half_way(make: MakeWorld) -> World:
     return here
 
 
-async def test_more_that_had_begun_than_one_run_may_do_is_taken_back(strict_world: MakeWorld) -> None:
+async def test_more_that_had_begun_than_one_run_may_do_is_taken_back(world: MakeWorld) -> None:
     """By itself in the next passes no more than the cap is deleted either."""
-    here = await half_way(strict_world)
+    here = await half_way(world)
     rules = keeping(delete_after="30d")
     here.policies = {**rules, "deletion": {**rules["deletion"], "max_per_run": 1}}  # type: ignore[dict-item]
     done = await here.sync()
@@ -87,8 +87,8 @@ async def test_more_that_had_begun_than_one_run_may_do_is_taken_back(strict_worl
     assert [str(reason).startswith("not deleted after all: more") for (reason,) in told] == [True, True]
 
 
-async def test_in_the_archive_the_same(strict_world: MakeWorld) -> None:
-    here = await half_way(strict_world)
+async def test_in_the_archive_the_same(world: MakeWorld) -> None:
+    here = await half_way(world)
     rules = keeping(delete_after="30d")
     few = {"mode": "automatic", "max_percent": 100, "max_per_run": 1}
     here.policies = {**rules, "deletion": {**rules["deletion"], "archive": few}}  # type: ignore[dict-item]
@@ -116,9 +116,9 @@ async def test_what_this_run_has_finished_counts_towards_its_caps(locked_world: 
     assert (await here.states())["4"] is State.EXPIRED
 
 
-async def test_what_was_called_absent_and_is_there_does_not_get_past_the_caps(strict_world: MakeWorld) -> None:
+async def test_what_was_called_absent_and_is_there_does_not_get_past_the_caps(world: MakeWorld) -> None:
     """A listing lacked three of four for a while, and the source has them after all: one is all that may go."""
-    here = await strict_world(Account(recordings=FOUR))
+    here = await world(Account(recordings=FOUR))
     await here.sync()
     await here.change("update recordings set absent_since = listed_at where recording_id <> '1'")
     rules = keeping()

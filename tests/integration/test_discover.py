@@ -21,11 +21,11 @@ PAGE_FAULTS = 200  # requests: more for one stretch of listing is no longer boun
     ("base", "zero"), [(0, PageZero.CLAMP), (1, PageZero.CLAMP), (1, PageZero.REFUSE)], ids=["0", "1", "1 refusing 0"]
 )
 async def test_every_page_is_read_whatever_the_first_is_called(
-    strict_world: MakeWorld, base: int, zero: PageZero, totals: Totals
+    world: MakeWorld, base: int, zero: PageZero, totals: Totals
 ) -> None:
     """Pages from 0 or 1, with totals or without: all is archived, links with their wrong path are never followed."""
     behaviour = Behaviour(page_base=base, page_zero=zero, totals=totals)
-    here = await strict_world(Account(recordings=calls(12, days=1)), behaviour=behaviour, sync={"page_size": 5})
+    here = await world(Account(recordings=calls(12, days=1)), behaviour=behaviour, sync={"page_size": 5})
 
     await here.sync()
 
@@ -36,9 +36,9 @@ async def test_every_page_is_read_whatever_the_first_is_called(
     assert here.exit_code == 0
 
 
-async def test_totals_that_contradict_each_other_are_not_searched(strict_world: MakeWorld) -> None:
+async def test_totals_that_contradict_each_other_are_not_searched(world: MakeWorld) -> None:
     """A slice and its halves are read, and then it is known that the totals mean nothing: no gap is made of them."""
-    here = await strict_world(Account(recordings=calls(4, days=0.2)), behaviour=Behaviour(totals_off_by=2))
+    here = await world(Account(recordings=calls(4, days=0.2)), behaviour=Behaviour(totals_off_by=2))
 
     done = await here.sync()
 
@@ -53,11 +53,11 @@ async def test_totals_that_contradict_each_other_are_not_searched(strict_world: 
     assert len(await here.audio()) == 4
 
 
-async def test_what_is_claimed_and_not_listed_is_searched_down_to_its_second(strict_world: MakeWorld) -> None:
+async def test_what_is_claimed_and_not_listed_is_searched_down_to_its_second(world: MakeWorld) -> None:
     """Two recordings that the totals count and no page shows: a gap for each, where the call began."""
     *listed, first, last = calls(9, days=2)
     hidden = [replace(one, hidden=True) for one in (first, last)]
-    here = await strict_world(Account(recordings=(*listed, *hidden)))
+    here = await world(Account(recordings=(*listed, *hidden)))
 
     done = await here.sync()
 
@@ -72,10 +72,10 @@ async def test_what_is_claimed_and_not_listed_is_searched_down_to_its_second(str
 @pytest.mark.parametrize("totals", [Totals.TRUE, Totals.ABSENT])
 @pytest.mark.parametrize(("base", "recorded"), [(0, 1), (1, 0)])
 async def test_a_wrong_page_base_on_record_is_found_out(
-    strict_world: MakeWorld, base: int, recorded: int, totals: Totals
+    world: MakeWorld, base: int, recorded: int, totals: Totals
 ) -> None:
     """A source may change its mind about the first page. Only without totals a first page 0 cannot be noticed."""
-    here = await strict_world(Account(), behaviour=Behaviour(page_base=recorded, totals=totals), sync={"page_size": 5})
+    here = await world(Account(), behaviour=Behaviour(page_base=recorded, totals=totals), sync={"page_size": 5})
     here.simulator.put(calls(1, days=2)[0])
     await here.sync()
     here.simulator.behaviour = Behaviour(page_base=base, totals=totals)
@@ -91,8 +91,8 @@ async def test_a_wrong_page_base_on_record_is_found_out(
     assert len(await here.entries()) == 13
 
 
-async def test_a_capped_page_size_is_noticed(strict_world: MakeWorld) -> None:
-    here = await strict_world(
+async def test_a_capped_page_size_is_noticed(world: MakeWorld) -> None:
+    here = await world(
         Account(recordings=calls(10, days=1)), behaviour=Behaviour(page_size_cap=3), sync={"page_size": 100}
     )
     await here.sync()
@@ -100,18 +100,18 @@ async def test_a_capped_page_size_is_noticed(strict_world: MakeWorld) -> None:
     assert here.exit_code == 0
 
 
-async def test_many_recordings_in_one_second_are_all_found(strict_world: MakeWorld) -> None:
+async def test_many_recordings_in_one_second_are_all_found(world: MakeWorld) -> None:
     """Equal starts over many pages."""
-    here = await strict_world(Account(recordings=calls(30, days=1, apart=0)), sync={"page_size": 7})
+    here = await world(Account(recordings=calls(30, days=1, apart=0)), sync={"page_size": 7})
     await here.sync()
     assert len(await here.audio()) == 30
     assert here.exit_code == 0
 
 
 @pytest.mark.parametrize("wrong_by", [3, -3])
-async def test_totals_that_lie_cost_a_bounded_number_of_requests(strict_world: MakeWorld, wrong_by: int) -> None:
+async def test_totals_that_lie_cost_a_bounded_number_of_requests(world: MakeWorld, wrong_by: int) -> None:
     """Everything listed is archived; what cannot be proved is said, and no splitting goes on for ever."""
-    here = await strict_world(Account(recordings=calls(9, days=0.2)), behaviour=Behaviour(totals_off_by=wrong_by))
+    here = await world(Account(recordings=calls(9, days=0.2)), behaviour=Behaviour(totals_off_by=wrong_by))
     here.section("accounts")["start_from"] = (NOON - timedelta(days=1)).isoformat()
 
     with capture_logs() as logs:
@@ -125,9 +125,9 @@ async def test_totals_that_lie_cost_a_bounded_number_of_requests(strict_world: M
     assert "contradict" in str(doubt)
 
 
-async def test_a_gap_in_the_listing_closes_when_it_is_proved_whole(strict_world: MakeWorld) -> None:
+async def test_a_gap_in_the_listing_closes_when_it_is_proved_whole(world: MakeWorld) -> None:
     *listed, last = calls(4, days=0.2)
-    here = await strict_world(Account(recordings=(*listed, replace(last, hidden=True))))
+    here = await world(Account(recordings=(*listed, replace(last, hidden=True))))
     here.section("accounts")["start_from"] = (NOON - timedelta(hours=6)).isoformat()
     await here.sync()
     assert set(await here.gaps()) == {"unlisted"}
@@ -141,11 +141,11 @@ async def test_a_gap_in_the_listing_closes_when_it_is_proved_whole(strict_world:
 
 @pytest.mark.parametrize("totals", [Totals.TRUE, Totals.ABSENT])
 @pytest.mark.parametrize("endless", [Endless.REPEATING, Endless.CHANGING])
-async def test_a_listing_without_end_is_left(strict_world: MakeWorld, endless: Endless, totals: Totals) -> None:
+async def test_a_listing_without_end_is_left(world: MakeWorld, endless: Endless, totals: Totals) -> None:
     """Pages that repeat cost nothing; pages that invent end on the gap list, and what is real is archived."""
     recordings = calls(3, days=0.0006, apart=1)  # the last minute
     behaviour = Behaviour(endless=endless, totals=totals)
-    here = await strict_world(Account(recordings=recordings), behaviour=behaviour, sync={"page_size": 2})
+    here = await world(Account(recordings=recordings), behaviour=behaviour, sync={"page_size": 2})
     here.section("accounts")["start_from"] = recordings[0].start.isoformat()
     here.clock.now = recordings[-1].start
 
@@ -159,9 +159,9 @@ async def test_a_listing_without_end_is_left(strict_world: MakeWorld, endless: E
     assert here.exit_code == (3 if invented else 0)
 
 
-async def test_a_total_far_too_low_hides_nothing_silently(strict_world: MakeWorld) -> None:
+async def test_a_total_far_too_low_hides_nothing_silently(world: MakeWorld) -> None:
     """More recordings in one second than the total admits: listed, or on the gap list."""
-    here = await strict_world(
+    here = await world(
         Account(recordings=calls(60, days=1, apart=0)), behaviour=Behaviour(totals_off_by=-55), sync={"page_size": 5}
     )
     await here.sync()
@@ -169,19 +169,17 @@ async def test_a_total_far_too_low_hides_nothing_silently(strict_world: MakeWorl
     assert missing == 0 or "unlisted" in await here.gaps()
 
 
-async def test_a_source_that_ignores_the_window_is_read_all_the_same(strict_world: MakeWorld) -> None:
-    here = await strict_world(
-        Account(recordings=calls(6, days=50, apart=86_400)), behaviour=Behaviour(ignore_window=True)
-    )
+async def test_a_source_that_ignores_the_window_is_read_all_the_same(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(6, days=50, apart=86_400)), behaviour=Behaviour(ignore_window=True))
     await here.sync()
     assert len(await here.audio()) == 6
     assert here.exit_code == 0
 
 
-async def test_a_recording_published_late_is_found_by_the_lookback(strict_world: MakeWorld) -> None:
+async def test_a_recording_published_late_is_found_by_the_lookback(world: MakeWorld) -> None:
     """It lies behind the watermark when it appears."""
     early, late = calls(2, days=0.2)
-    here = await strict_world(Account(recordings=(early, replace(late, published_at=NOON + timedelta(hours=30)))))
+    here = await world(Account(recordings=(early, replace(late, published_at=NOON + timedelta(hours=30)))))
     await here.sync()
     assert set(await here.states()) == {"1"}
     watermark = (await here.query("select watermark from accounts"))[0][0]
@@ -194,9 +192,9 @@ async def test_a_recording_published_late_is_found_by_the_lookback(strict_world:
     assert here.exit_code == 0
 
 
-async def test_a_recording_deleted_between_listing_and_download_is_a_named_gap(strict_world: MakeWorld) -> None:
+async def test_a_recording_deleted_between_listing_and_download_is_a_named_gap(world: MakeWorld) -> None:
     gone, kept = calls(2)
-    here = await strict_world(
+    here = await world(
         Account(recordings=(gone, kept), faults=(Fault(on=Operation.AUDIO, do=Status(404), recording=1),))
     )
     await here.sync()
@@ -206,9 +204,9 @@ async def test_a_recording_deleted_between_listing_and_download_is_a_named_gap(s
     assert here.exit_code == 3
 
 
-async def test_an_earlier_start_is_listed_from_there(strict_world: MakeWorld) -> None:
+async def test_an_earlier_start_is_listed_from_there(world: MakeWorld) -> None:
     """Changing start_from to an earlier day lists what lies before the watermark, however long ago."""
-    here = await strict_world(Account(recordings=calls(4, days=50, apart=10 * 86_400)))
+    here = await world(Account(recordings=calls(4, days=50, apart=10 * 86_400)))
     here.section("accounts")["start_from"] = (NOON - timedelta(days=15)).isoformat()
     await here.sync()
     assert len(await here.entries()) == 1
@@ -217,9 +215,9 @@ async def test_an_earlier_start_is_listed_from_there(strict_world: MakeWorld) ->
     assert len(await here.audio()) == 4
 
 
-async def test_a_quiet_account_costs_few_requests(strict_world: MakeWorld) -> None:
+async def test_a_quiet_account_costs_few_requests(world: MakeWorld) -> None:
     """Two months without a call, and then a pass that has nothing new to find."""
-    here = await strict_world(Account())
+    here = await world(Account())
     await here.sync()
     assert here.simulator.requests.counts[Operation.LIST] <= 14
     before = here.simulator.requests.counts[Operation.LIST]
@@ -228,9 +226,9 @@ async def test_a_quiet_account_costs_few_requests(strict_world: MakeWorld) -> No
     assert here.simulator.requests.counts[Operation.LIST] - before <= 6
 
 
-async def test_a_watermark_of_a_clock_that_was_ahead_hides_nothing(strict_world: MakeWorld) -> None:
+async def test_a_watermark_of_a_clock_that_was_ahead_hides_nothing(world: MakeWorld) -> None:
     """The clock stood in the next year for a pass; then it is right again, and recordings come."""
-    here = await strict_world(Account(recordings=calls(2, days=1)))
+    here = await world(Account(recordings=calls(2, days=1)))
     here.clock.move(days=365)
     await here.sync()
     here.clock.now = NOON

@@ -155,10 +155,10 @@ async def undownloadable(make: MakeWorld, *recordings: SimRecording, attempts: i
     return here
 
 
-async def test_every_pass_warns_until_the_recordings_are_archived(strict_world: MakeWorld) -> None:
+async def test_every_pass_warns_until_the_recordings_are_archived(world: MakeWorld) -> None:
     """30 days old, gone at 40: in danger from 26 on. The other one is younger."""
     old, young = calls(2, days=40, apart=86_400 * 10)
-    here = await undownloadable(strict_world, old, young)
+    here = await undownloadable(world, old, young)
     for _ in range(2):
         with capture_logs() as logs:
             done = await here.sync()
@@ -179,10 +179,10 @@ async def test_every_pass_warns_until_the_recordings_are_archived(strict_world: 
     [(timedelta(days=2, seconds=1), "warning"), (timedelta(days=2), "error"), (timedelta(days=-3), "error")],
 )
 async def test_two_days_before_the_end_it_is_an_error_for_failed_ones_too(
-    strict_world: MakeWorld, left: timedelta, level: str
+    world: MakeWorld, left: timedelta, level: str
 ) -> None:
     one, other = calls(2, days=30)
-    here = await undownloadable(strict_world, one, other, attempts=1)
+    here = await undownloadable(world, one, other, attempts=1)
     await here.sync()
     assert set((await here.states()).values()) == {State.FAILED}
     gone_at = one.start + 40 * DAY
@@ -192,9 +192,9 @@ async def test_two_days_before_the_end_it_is_an_error_for_failed_ones_too(
     assert warned(logs) == [(level, 2, one.start, gone_at)]
 
 
-async def test_the_source_deletes_by_its_own_clock(strict_world: MakeWorld) -> None:
+async def test_the_source_deletes_by_its_own_clock(world: MakeWorld) -> None:
     (one,) = calls(1, days=25)
-    here = await undownloadable(strict_world, one)
+    here = await undownloadable(world, one)
     for ahead, count in ((timedelta(0), 0), (-2 * DAY, 0), (2 * DAY, 1)):
         here.simulator.behaviour = Behaviour(date_ahead=ahead)
         with capture_logs() as logs:
@@ -202,18 +202,18 @@ async def test_the_source_deletes_by_its_own_clock(strict_world: MakeWorld) -> N
         assert [entry["count"] for entry in logs if entry["event"] == "recordings_endangered"] == [1] * count
 
 
-async def test_where_the_source_deletes_nothing_by_itself_nothing_is_endangered(strict_world: MakeWorld) -> None:
-    here = await undownloadable(strict_world, *calls(1, days=59))
+async def test_where_the_source_deletes_nothing_by_itself_nothing_is_endangered(world: MakeWorld) -> None:
+    here = await undownloadable(world, *calls(1, days=59))
     here.section("accounts").pop("source_retention")
     with capture_logs() as logs:
         await here.sync()
     assert warned(logs) == []
 
 
-async def test_the_endangered_ones_are_downloaded_first_the_oldest_ahead(strict_world: MakeWorld) -> None:
+async def test_the_endangered_ones_are_downloaded_first_the_oldest_ahead(world: MakeWorld) -> None:
     """Though all the others have been due for longer."""
     recordings = calls(6, days=30, apart=86_400 * 2)  # two of them older than 26 days
-    here = await undownloadable(strict_world, *recordings)
+    here = await undownloadable(world, *recordings)
     await here.sync()
     here.simulator.heal()
     await here.change("update recordings set next_attempt_at = next_attempt_at - interval '1 hour' * recording_id::int")

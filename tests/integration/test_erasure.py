@@ -63,8 +63,8 @@ async def test_it_goes_at_the_source_and_in_the_archive_by_two_people(locked_wor
     assert await forbidden(here) is Reason.ALREADY_EXPIRED
 
 
-async def test_also_where_deletion_is_automatic_an_erasure_waits_for_a_second_person(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(ONE,)))
+async def test_also_where_deletion_is_automatic_an_erasure_waits_for_a_second_person(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(ONE,)))
     here.policies = keeping(source="90d")
     await here.sync()
     text = await asked(here)
@@ -75,8 +75,8 @@ async def test_also_where_deletion_is_automatic_an_erasure_waits_for_a_second_pe
     assert await here.objects() == {}
 
 
-async def test_what_the_source_no_longer_has_goes_in_the_archive_alone(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(ONE,)))
+async def test_what_the_source_no_longer_has_goes_in_the_archive_alone(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(ONE,)))
     here.policies = keeping()
     await here.sync()
     text = await asked(here)
@@ -137,8 +137,8 @@ async def test_a_lock_that_only_the_bucket_knows_forbids_it_before_the_source_is
     assert here.simulator.requests.deletes == []
 
 
-async def test_while_the_source_keeps_it_the_archive_keeps_it_too(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(ONE,)))
+async def test_while_the_source_keeps_it_the_archive_keeps_it_too(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(ONE,)))
     here.policies = RULES
     await here.sync()
     text = await asked(here)
@@ -153,8 +153,8 @@ async def test_while_the_source_keeps_it_the_archive_keeps_it_too(strict_world: 
     assert await here.objects() == {}
 
 
-async def test_what_is_not_proved_cannot_be_erased(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(ONE, OTHER)))
+async def test_what_is_not_proved_cannot_be_erased(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(ONE, OTHER)))
     here.policies = RULES
     await here.sync()
     await here.change("update recordings set state = 'quarantined' where recording_id = '1'")

@@ -25,8 +25,8 @@ async def purged(make: MakeWorld, behaviour: Behaviour) -> World:
     return here
 
 
-async def test_a_source_that_is_behind_is_waited_for(strict_world: MakeWorld) -> None:
-    here = await purged(strict_world, Behaviour(date_ahead=-2 * HOUR))
+async def test_a_source_that_is_behind_is_waited_for(world: MakeWorld) -> None:
+    here = await purged(world, Behaviour(date_ahead=-2 * HOUR))
     here.clock.now = CEILING + HOUR
     done = await here.sync()
     assert done.reports["acme"].kept == {"clock_disagrees": 1}
@@ -36,8 +36,8 @@ async def test_a_source_that_is_behind_is_waited_for(strict_world: MakeWorld) ->
     assert await here.states() == {"1": State.EXPIRED, "2": State.PURGED}
 
 
-async def test_a_source_that_is_ahead_brings_nothing_forward(strict_world: MakeWorld) -> None:
-    here = await purged(strict_world, Behaviour(date_ahead=2 * HOUR))
+async def test_a_source_that_is_ahead_brings_nothing_forward(world: MakeWorld) -> None:
+    here = await purged(world, Behaviour(date_ahead=2 * HOUR))
     here.clock.now = CEILING - SECOND
     await here.sync()
     assert len(await here.objects()) == 4
@@ -46,9 +46,9 @@ async def test_a_source_that_is_ahead_brings_nothing_forward(strict_world: MakeW
     assert await here.states() == {"1": State.EXPIRED, "2": State.PURGED}
 
 
-async def test_a_plan_hears_the_sources_clock_before_it_deletes_in_the_archive(strict_world: MakeWorld) -> None:
+async def test_a_plan_hears_the_sources_clock_before_it_deletes_in_the_archive(world: MakeWorld) -> None:
     """A process that only applies a plan has heard nothing of the source; where that is silent, it deletes nothing."""
-    here = await purged(strict_world, Behaviour(date_ahead=-2 * HOUR))
+    here = await purged(world, Behaviour(date_ahead=-2 * HOUR))
     here.clock.now = CEILING + HOUR
     plan = await here.draft()
     assert [item.recording_id for item in plan.items] == ["1"]
@@ -63,8 +63,8 @@ async def test_a_plan_hears_the_sources_clock_before_it_deletes_in_the_archive(s
     assert (await here.states())["1"] is State.EXPIRED
 
 
-async def test_an_interrupted_one_is_taken_back_where_the_source_is_behind(strict_world: MakeWorld) -> None:
-    here = await purged(strict_world, Behaviour(date_ahead=-2 * HOUR))
+async def test_an_interrupted_one_is_taken_back_where_the_source_is_behind(world: MakeWorld) -> None:
+    here = await purged(world, Behaviour(date_ahead=-2 * HOUR))
     here.clock.now = CEILING + HOUR
     await here.change("update recordings set state = 'expiring', claimed_by = 'a run' where recording_id = '1'")
     done = await here.sync()

@@ -159,8 +159,8 @@ async def test_what_lies_whole_and_is_approved_goes_when_its_plan_is_applied_aga
     assert (detail["planned_by"], detail["approved_by"]) == ("Anna", "Berta")
 
 
-async def test_a_store_without_versions_is_finished_too(strict_world: MakeWorld) -> None:
-    here = await half_gone_plain(strict_world)
+async def test_a_store_without_versions_is_finished_too(world: MakeWorld) -> None:
+    here = await half_gone_plain(world)
     await here.sync()
     assert set((await here.states()).values()) == {State.EXPIRED}
     assert await here.objects() == {}

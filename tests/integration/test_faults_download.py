@@ -64,11 +64,11 @@ def body(recording: SimRecording) -> bytes:
     return audio_bytes(recording.id, recording.size)
 
 
-async def test_what_is_not_the_recording_is_never_archived(strict_world: MakeWorld) -> None:
+async def test_what_is_not_the_recording_is_never_archived(world: MakeWorld) -> None:
     """Every bad body ends as a named gap, every good recording beside it is archived."""
     bad, good = calls(len(NEVER_ARCHIVED)), [replace(item, id=item.id + 100) for item in calls(3)]
     faults = tuple(striking(item.id, do) for item, (do, _) in zip(bad, NEVER_ARCHIVED, strict=True))
-    here = await strict_world(Account(recordings=(*bad, *good), faults=faults), sync={"concurrency": 16})
+    here = await world(Account(recordings=(*bad, *good), faults=faults), sync={"concurrency": 16})
     here.read_timeout = 0.4
 
     with capture_logs(processors=[merge_contextvars]) as logs:
@@ -109,11 +109,11 @@ PASSING = (
 )
 
 
-async def test_what_passes_costs_no_attempt(strict_world: MakeWorld) -> None:
+async def test_what_passes_costs_no_attempt(world: MakeWorld) -> None:
     """A fault that strikes once is made good within the pass, and counted."""
     recordings = calls(len(PASSING))
     faults = tuple(striking(item.id, fault.do, times=1) for item, fault in zip(recordings, PASSING, strict=True))
-    here = await strict_world(Account(recordings=recordings, faults=faults))
+    here = await world(Account(recordings=recordings, faults=faults))
     here.read_timeout = 0.4
 
     done = await here.sync()
@@ -128,10 +128,10 @@ async def test_what_passes_costs_no_attempt(strict_world: MakeWorld) -> None:
     assert here.exit_code == 0
 
 
-async def test_a_size_that_disagrees_consistently_is_stored_and_marked(strict_world: MakeWorld) -> None:
+async def test_a_size_that_disagrees_consistently_is_stored_and_marked(world: MakeWorld) -> None:
     """Two downloads agree: the bytes are kept, with a mark that bars them from deletion at the source."""
     recordings = (*(replace(item, listed_size=item.size + 50) for item in calls(1)), *calls(2)[1:])
-    here = await strict_world(Account(recordings=recordings))
+    here = await world(Account(recordings=recordings))
 
     with capture_logs() as logs:
         done = await here.sync()
@@ -146,10 +146,10 @@ async def test_a_size_that_disagrees_consistently_is_stored_and_marked(strict_wo
 
 
 @pytest.mark.parametrize("size", [2_000, 7 * MIB], ids=["one put", "parts"])
-async def test_downloads_that_never_agree_are_not_archived(strict_world: MakeWorld, size: int) -> None:
+async def test_downloads_that_never_agree_are_not_archived(world: MakeWorld, size: int) -> None:
     """The size is not the listed one and each download differs: nothing reaches the bucket, no upload stays open."""
     doubtful = replace(calls(1, size=size)[0], listed_size=size + 50)
-    here = await strict_world(Account(recordings=(doubtful,), faults=(striking(1, Flip()),)))
+    here = await world(Account(recordings=(doubtful,), faults=(striking(1, Flip()),)))
     await here.sync()
     assert await here.audio() == {}
     assert here.store.strict_state.uploads == {}
@@ -170,9 +170,9 @@ async def test_a_large_body_cut_in_the_middle_leaves_nothing_behind(world: MakeW
     assert here.exit_code == 0
 
 
-async def test_a_download_that_takes_too_long_is_begun_again(strict_world: MakeWorld) -> None:
+async def test_a_download_that_takes_too_long_is_begun_again(world: MakeWorld) -> None:
     """sync.download_timeout bounds a whole download, however patiently single reads are waited for."""
-    here = await strict_world(
+    here = await world(
         Account(recordings=calls(2), faults=(striking(1, StallAfter(900), times=1),)), sync={"download_timeout": "1s"}
     )
     here.read_timeout = 60
@@ -198,18 +198,18 @@ async def redirected(make: MakeWorld, answer: web.Response) -> tuple[World, list
     return here, seen
 
 
-async def test_a_redirect_to_another_host_carries_no_token(strict_world: MakeWorld) -> None:
+async def test_a_redirect_to_another_host_carries_no_token(world: MakeWorld) -> None:
     one = calls(1)[0]
-    here, seen = await redirected(strict_world, web.Response(body=body(one)))
+    here, seen = await redirected(world, web.Response(body=body(one)))
     assert await here.audio() == {key_of(one): body(one)}
     assert len(seen) == 1  # the redirect; a download_url on another host is never followed
     assert "Authorization" not in seen[0]
     assert here.simulator.credentials.token not in str(seen[0])
 
 
-async def test_what_the_other_host_sends_is_looked_at_as_closely(strict_world: MakeWorld) -> None:
+async def test_what_the_other_host_sends_is_looked_at_as_closely(world: MakeWorld) -> None:
     """An expired link: a page with status 200. The next download, without redirect, is good."""
     one = calls(1)[0]
-    here, _ = await redirected(strict_world, web.Response(text="<html>expired</html>", content_type="text/html"))
+    here, _ = await redirected(world, web.Response(text="<html>expired</html>", content_type="text/html"))
     assert await here.audio() == {key_of(one): body(one)}
     assert here.exit_code == 0

@@ -66,10 +66,10 @@ def odd(overlays: tuple[Mapping[str, object], ...]) -> tuple[SimRecording, ...]:
     return tuple(replace(item, overlay=overlay) for item, overlay in zip(whole, overlays, strict=True))
 
 
-async def test_odd_fields_cost_no_recording(strict_world: MakeWorld) -> None:
+async def test_odd_fields_cost_no_recording(world: MakeWorld) -> None:
     """Wrong types, nulls, control characters, paths: each is archived under its own key, with what came beside it."""
     recordings = odd(ODD_BUT_READABLE)
-    here = await strict_world(Account(recordings=recordings))
+    here = await world(Account(recordings=recordings))
 
     await here.sync()
 
@@ -83,20 +83,20 @@ async def test_odd_fields_cost_no_recording(strict_world: MakeWorld) -> None:
         assert {name: kept[name] for name in finite} == finite
 
 
-async def test_missing_fields_cost_no_recording(strict_world: MakeWorld) -> None:
+async def test_missing_fields_cost_no_recording(world: MakeWorld) -> None:
     """Only id and start are needed; without a size two downloads must agree."""
     optional = ("end", "duration", "file_name", "call_id", "caller_id", "extensions", "file_size_in_bytes", "rule_ids")
     bare = replace(calls(1)[0], dropped=(*optional, "call_direction", "cnam", "dnis", "download_url", "_links"))
-    here = await strict_world(Account(recordings=(bare,)))
+    here = await world(Account(recordings=(bare,)))
     await here.sync()
     entry = (await here.entries())["1"]
     assert (entry.state, entry.size_disagrees) == (State.VERIFIED, True)
     assert here.simulator.requests.audio[1] == 2
 
 
-async def test_an_unreadable_item_is_a_gap_and_blocks_nobody(strict_world: MakeWorld) -> None:
+async def test_an_unreadable_item_is_a_gap_and_blocks_nobody(world: MakeWorld) -> None:
     good = [replace(item, id=item.id + 100) for item in calls(3, days=2)]
-    here = await strict_world(Account(recordings=(*odd(UNREADABLE), *good)))
+    here = await world(Account(recordings=(*odd(UNREADABLE), *good)))
 
     with capture_logs() as logs:
         done = await here.sync()
@@ -109,9 +109,9 @@ async def test_an_unreadable_item_is_a_gap_and_blocks_nobody(strict_world: MakeW
     assert here.exit_code == 3
 
 
-async def test_the_same_unreadable_item_opens_one_gap_only(strict_world: MakeWorld) -> None:
+async def test_the_same_unreadable_item_opens_one_gap_only(world: MakeWorld) -> None:
     """Each pass sees it again."""
-    here = await strict_world(Account(recordings=odd(({"id": None}, {}, {"start": None}))))
+    here = await world(Account(recordings=odd(({"id": None}, {}, {"start": None}))))
     await here.sync()
     here.clock.move(minutes=15)
     again = await here.sync()
@@ -120,9 +120,9 @@ async def test_the_same_unreadable_item_opens_one_gap_only(strict_world: MakeWor
     assert len(await here.audio()) == 1
 
 
-async def test_what_is_no_object_at_all_is_a_gap(strict_world: MakeWorld) -> None:
+async def test_what_is_no_object_at_all_is_a_gap(world: MakeWorld) -> None:
     strange = Fault(on=Operation.LIST, do=MalformedItems(("null_item", "not_an_object")))
-    here = await strict_world(Account(recordings=calls(2, days=0.1), faults=(strange,)))
+    here = await world(Account(recordings=calls(2, days=0.1), faults=(strange,)))
     here.section("accounts")["start_from"] = TODAY
     await here.sync()
     assert len(await here.audio()) == 2
@@ -130,9 +130,9 @@ async def test_what_is_no_object_at_all_is_a_gap(strict_world: MakeWorld) -> Non
     assert rows == [("recording", "not a JSON object"), (None, "not a JSON object")]
 
 
-async def test_an_id_twice_on_a_page_is_one_recording(strict_world: MakeWorld) -> None:
+async def test_an_id_twice_on_a_page_is_one_recording(world: MakeWorld) -> None:
     twice = Fault(on=Operation.LIST, do=MalformedItems(("id_twice",)))
-    here = await strict_world(Account(recordings=calls(2, days=0.1), faults=(twice,)))
+    here = await world(Account(recordings=calls(2, days=0.1), faults=(twice,)))
     here.section("accounts")["start_from"] = TODAY
     await here.sync()
     assert await here.states() == {"1": State.VERIFIED, "2": State.VERIFIED}
@@ -140,10 +140,10 @@ async def test_an_id_twice_on_a_page_is_one_recording(strict_world: MakeWorld) -
     assert await here.gaps() == {}
 
 
-async def test_an_id_twice_with_two_descriptions_is_reported(strict_world: MakeWorld) -> None:
+async def test_an_id_twice_with_two_descriptions_is_reported(world: MakeWorld) -> None:
     """Neither description is lost: one is the recording's, the other lies on the gap list."""
     one, other, third = calls(3, days=1)
-    here = await strict_world(Account(recordings=(one, replace(other, overlay={"id": 1}), third)))
+    here = await world(Account(recordings=(one, replace(other, overlay={"id": 1}), third)))
     await here.sync()
     assert await here.states() == {"1": State.VERIFIED, "3": State.VERIFIED}
     assert (await here.gaps())["malformed"].reason == "recording 1 stands twice on a page, differently"
@@ -152,10 +152,10 @@ async def test_an_id_twice_with_two_descriptions_is_reported(strict_world: MakeW
     assert here.exit_code == 3
 
 
-async def test_an_item_outside_the_asked_window_is_kept(strict_world: MakeWorld) -> None:
+async def test_an_item_outside_the_asked_window_is_kept(world: MakeWorld) -> None:
     """A source that lists what was not asked for: it is a recording all the same."""
     stray = Fault(on=Operation.LIST, do=MalformedItems(("outside_window",)))
-    here = await strict_world(Account(recordings=calls(2, days=1), faults=(stray,)))
+    here = await world(Account(recordings=calls(2, days=1), faults=(stray,)))
     await here.sync()
     assert {"1", "2"} < set(await here.states())
 
@@ -163,10 +163,8 @@ async def test_an_item_outside_the_asked_window_is_kept(strict_world: MakeWorld)
 @pytest.mark.parametrize(
     "bad", [Garbage(), Html(), Html("application/json"), Status(500), Status(503), Truncate(40)], ids=str
 )
-async def test_a_page_of_junk_is_asked_for_again(
-    strict_world: MakeWorld, bad: Garbage | Html | Status | Truncate
-) -> None:
-    here = await strict_world(Account(recordings=calls(5, days=1)), sync={"page_size": 2})
+async def test_a_page_of_junk_is_asked_for_again(world: MakeWorld, bad: Garbage | Html | Status | Truncate) -> None:
+    here = await world(Account(recordings=calls(5, days=1)), sync={"page_size": 2})
     here.simulator.script(Fault(on=Operation.LIST, do=bad, times=2, after=1))
     done = await here.sync()
     assert len(await here.audio()) == 5
@@ -187,10 +185,10 @@ async def test_a_page_of_junk_is_asked_for_again(
     ids=str,
 )
 async def test_a_listing_that_stays_bad_moves_nothing(
-    strict_world: MakeWorld, bad: Garbage | Html | Status | Redirect, code: int
+    world: MakeWorld, bad: Garbage | Html | Status | Redirect, code: int
 ) -> None:
     """The watermark stays before the stretch that could not be read, so the next pass finds everything."""
-    here = await strict_world(Account(recordings=calls(5, days=1)), sync={"page_size": 2})
+    here = await world(Account(recordings=calls(5, days=1)), sync={"page_size": 2})
     here.simulator.script(Fault(on=Operation.LIST, do=bad, times=None, after=3))
 
     with capture_logs() as logs:

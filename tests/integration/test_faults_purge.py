@@ -85,10 +85,10 @@ def answering(operation: Operation, answers: Iterable[Action]) -> list[Fault]:
     return [Fault(on=operation, do=do, recording=number, times=None) for number, do in enumerate(answers, 1)]
 
 
-async def test_a_source_that_describes_it_otherwise_keeps_it(strict_world: MakeWorld) -> None:
+async def test_a_source_that_describes_it_otherwise_keeps_it(world: MakeWorld) -> None:
     """The id was used again, perhaps: what lies there now was never archived."""
     odd = len(DESCRIBED_OTHERWISE)
-    here = await archived(strict_world, *calls(odd + 2, days=40))
+    here = await archived(world, *calls(odd + 2, days=40))
     here.policies = deleting()
     here.simulator.script(*answering(Operation.GET, map(Changed, DESCRIBED_OTHERWISE)))
     done = await here.sync()
@@ -97,10 +97,10 @@ async def test_a_source_that_describes_it_otherwise_keeps_it(strict_world: MakeW
     assert list((await here.states()).values()).count(State.VERIFIED) == odd
 
 
-async def test_an_answer_that_says_nothing_keeps_it(strict_world: MakeWorld) -> None:
+async def test_an_answer_that_says_nothing_keeps_it(world: MakeWorld) -> None:
     """No readable description, no DELETE; said in the exit code, and tried again by the next pass."""
     odd = len(SAYING_NOTHING)
-    here = await archived(strict_world, *calls(odd + 2, days=40))
+    here = await archived(world, *calls(odd + 2, days=40))
     here.policies = deleting()
     here.simulator.script(*answering(Operation.GET, SAYING_NOTHING))
     await here.sync()
@@ -113,9 +113,9 @@ async def test_an_answer_that_says_nothing_keeps_it(strict_world: MakeWorld) -> 
     assert here.exit_code == 0
 
 
-async def test_what_is_gone_already_is_purged_without_a_delete(strict_world: MakeWorld) -> None:
+async def test_what_is_gone_already_is_purged_without_a_delete(world: MakeWorld) -> None:
     """404 when it is read again, and not listed: someone else has deleted it."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     here.simulator.remove(2)
     done = await here.sync()
@@ -126,8 +126,8 @@ async def test_what_is_gone_already_is_purged_without_a_delete(strict_world: Mak
     assert "404" in str(reason)
 
 
-async def test_a_404_beside_a_listing_that_shows_it_is_not_believed(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, *DUE)
+async def test_a_404_beside_a_listing_that_shows_it_is_not_believed(world: MakeWorld) -> None:
+    here = await archived(world, *DUE)
     here.policies = deleting()
     here.simulator.script(Fault(on=Operation.GET, do=Status(404), recording=2, times=None))
     done = await here.sync()
@@ -136,8 +136,8 @@ async def test_a_404_beside_a_listing_that_shows_it_is_not_believed(strict_world
     assert done.reports["acme"].kept == {"contradiction": 1}
 
 
-async def test_a_404_to_the_delete_is_taken_as_gone(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, *DUE)
+async def test_a_404_to_the_delete_is_taken_as_gone(world: MakeWorld) -> None:
+    here = await archived(world, *DUE)
     here.policies = deleting()
     here.simulator.script(Fault(on=Operation.DELETE, do=Status(404), recording=2))
     done = await here.sync()
@@ -148,9 +148,9 @@ async def test_a_404_to_the_delete_is_taken_as_gone(strict_world: MakeWorld) -> 
     assert here.exit_code == 0
 
 
-async def test_a_delete_whose_answer_is_lost_is_asked_again(strict_world: MakeWorld) -> None:
+async def test_a_delete_whose_answer_is_lost_is_asked_again(world: MakeWorld) -> None:
     """The source did it, and the connection broke: the second DELETE says 404."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     here.simulator.script(Fault(on=Operation.DELETE, do=Drop(applied=True), recording=2))
     await here.sync()
@@ -159,9 +159,9 @@ async def test_a_delete_whose_answer_is_lost_is_asked_again(strict_world: MakeWo
     assert here.exit_code == 0
 
 
-async def test_a_delete_that_is_refused_is_finished_by_the_next_pass(strict_world: MakeWorld) -> None:
+async def test_a_delete_that_is_refused_is_finished_by_the_next_pass(world: MakeWorld) -> None:
     """The mark stays where the source was in trouble, and is taken back where it said no; no other is held up."""
-    here = await archived(strict_world, *calls(5, days=40))
+    here = await archived(world, *calls(5, days=40))
     here.policies = deleting()
     refusals = (Status(500), Status(403), Redirect("http://127.0.0.1:1/elsewhere"))
     here.simulator.script(*answering(Operation.DELETE, refusals))
@@ -177,8 +177,8 @@ async def test_a_delete_that_is_refused_is_finished_by_the_next_pass(strict_worl
     assert here.exit_code == 0
 
 
-async def test_a_token_revoked_in_the_middle_stops_the_deletion(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, *calls(12, days=40))
+async def test_a_token_revoked_in_the_middle_stops_the_deletion(world: MakeWorld) -> None:
+    here = await archived(world, *calls(12, days=40))
     here.policies = deleting()
     here.section("sync")["concurrency"] = 1
     here.simulator.script(Fault(on=Operation.DELETE, do=Revoke(), after=4))
@@ -188,9 +188,9 @@ async def test_a_token_revoked_in_the_middle_stops_the_deletion(strict_world: Ma
     assert sum(here.simulator.holds(number) for number in range(1, 13)) == 8
 
 
-async def test_a_bad_listing_deletes_nothing(strict_world: MakeWorld) -> None:
+async def test_a_bad_listing_deletes_nothing(world: MakeWorld) -> None:
     """Nothing listed, or no listing at all, pass after pass: whoever is not due stays, at the source and here."""
-    here = await archived(strict_world, *YOUNG)
+    here = await archived(world, *YOUNG)
     here.policies = deleting()
     for answer in (EmptyListing(), Status(500), Garbage(), Status(404)):
         here.simulator.heal()
@@ -202,8 +202,8 @@ async def test_a_bad_listing_deletes_nothing(strict_world: MakeWorld) -> None:
     assert len(await here.audio()) == len(YOUNG)
 
 
-async def test_an_interrupted_purge_is_finished(strict_world: MakeWorld) -> None:
-    here = await marked(strict_world, *DUE)
+async def test_an_interrupted_purge_is_finished(world: MakeWorld) -> None:
+    here = await marked(world, *DUE)
     here.policies = deleting()
     here.simulator.remove(2)  # the source had done it before the process died
     await here.sync()
@@ -214,10 +214,10 @@ async def test_an_interrupted_purge_is_finished(strict_world: MakeWorld) -> None
 
 @pytest.mark.parametrize("policies", [{}, deleting(mode="disabled"), deleting("90d")], ids=["none", "off", "longer"])
 async def test_an_interrupted_purge_is_given_up_when_the_policies_have_changed(
-    strict_world: MakeWorld, policies: dict[str, object]
+    world: MakeWorld, policies: dict[str, object]
 ) -> None:
     """What the source still has goes back to verified; what it has not is on record as purged."""
-    here = await marked(strict_world, *DUE)
+    here = await marked(world, *DUE)
     here.policies = policies
     here.simulator.remove(3)
     await here.sync()
@@ -226,9 +226,9 @@ async def test_an_interrupted_purge_is_given_up_when_the_policies_have_changed(
     assert here.exit_code == 0
 
 
-async def test_an_interrupted_purge_is_checked_as_closely_as_a_new_one(strict_world: MakeWorld) -> None:
+async def test_an_interrupted_purge_is_checked_as_closely_as_a_new_one(world: MakeWorld) -> None:
     """Copy altered meanwhile: quarantine. Source changed meanwhile: back to verified. No DELETE for either."""
-    here = await marked(strict_world, *DUE)
+    here = await marked(world, *DUE)
     here.policies = deleting()
     await flip(here, DUE[0])
     here.simulator.script(Fault(on=Operation.GET, do=Changed({"call_id": "x"}), recording=2, times=None))
@@ -238,9 +238,9 @@ async def test_an_interrupted_purge_is_checked_as_closely_as_a_new_one(strict_wo
     assert here.exit_code == 3
 
 
-async def test_an_interrupted_purge_ignores_no_floor(strict_world: MakeWorld) -> None:
+async def test_an_interrupted_purge_ignores_no_floor(world: MakeWorld) -> None:
     """A mark made under a clock that ran ahead."""
-    here = await marked(strict_world, *YOUNG)
+    here = await marked(world, *YOUNG)
     here.policies = deleting()
     await here.sync()
     assert here.simulator.requests.deletes == []

@@ -28,9 +28,9 @@ async def attempts(here: World) -> set[int]:
     return {entry.attempts for entry in (await here.entries()).values() if entry.state is not State.VERIFIED}
 
 
-async def test_a_revoked_static_token_stops_the_run_at_once(strict_world: MakeWorld) -> None:
+async def test_a_revoked_static_token_stops_the_run_at_once(world: MakeWorld) -> None:
     """Nobody but a person can renew it: exit 5, the claims are handed back and no attempt is used up."""
-    here = await strict_world(Account(recordings=calls(30)), sync={"concurrency": 2})
+    here = await world(Account(recordings=calls(30)), sync={"concurrency": 2})
     here.simulator.script(Fault(on=Operation.AUDIO, do=Revoke(), after=5))
 
     with capture_logs() as logs:
@@ -45,8 +45,8 @@ async def test_a_revoked_static_token_stops_the_run_at_once(strict_world: MakeWo
     assert here.simulator.requests.counts[Operation.AUDIO] < 10
 
 
-async def test_a_password_grant_is_renewed_once_and_goes_on(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(12)))
+async def test_a_password_grant_is_renewed_once_and_goes_on(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(12)))
     with_password(here)
     here.simulator.script(Fault(on=Operation.AUDIO, do=Revoke(), after=4))
     await here.sync()
@@ -55,8 +55,8 @@ async def test_a_password_grant_is_renewed_once_and_goes_on(strict_world: MakeWo
     assert here.exit_code == 0
 
 
-async def test_an_expired_token_is_renewed_while_listing(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(3)))
+async def test_an_expired_token_is_renewed_while_listing(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(3)))
     with_password(here)
     here.simulator.script(Fault(on=Operation.LIST, do=Revoke(), after=2))
     await here.sync()
@@ -65,9 +65,9 @@ async def test_an_expired_token_is_renewed_while_listing(strict_world: MakeWorld
     assert here.exit_code == 0
 
 
-async def test_refused_credentials_are_tried_once_only(strict_world: MakeWorld) -> None:
+async def test_refused_credentials_are_tried_once_only(world: MakeWorld) -> None:
     """Asking again with a wrong password locks accounts."""
-    here = await strict_world(Account(recordings=calls(3)))
+    here = await world(Account(recordings=calls(3)))
     with_password(here)
     here.simulator.script(Fault(on=Operation.TOKEN, do=Status(401), times=None))
     await here.sync()
@@ -76,9 +76,9 @@ async def test_refused_credentials_are_tried_once_only(strict_world: MakeWorld) 
     assert here.simulator.requests.counts[Operation.LIST] == 0
 
 
-async def test_throttling_never_makes_a_failed_recording(strict_world: MakeWorld) -> None:
+async def test_throttling_never_makes_a_failed_recording(world: MakeWorld) -> None:
     """Every third request is refused with Retry-After: slower, and otherwise as if nothing were."""
-    here = await strict_world(
+    here = await world(
         Account(recordings=calls(20)), behaviour=Behaviour(throttle_every=3, retry_after=20), sync={"attempts": 1}
     )
     done = await here.sync()
@@ -88,10 +88,10 @@ async def test_throttling_never_makes_a_failed_recording(strict_world: MakeWorld
     assert here.exit_code == 0
 
 
-async def test_a_pause_beyond_patience_stops_the_stage_without_a_failure(strict_world: MakeWorld) -> None:
+async def test_a_pause_beyond_patience_stops_the_stage_without_a_failure(world: MakeWorld) -> None:
     """The source wants an hour: the pass ends, the recordings wait for the next one as if never tried."""
     pause = Fault(on=Operation.AUDIO, do=Status(429, retry_after=3600), times=None, after=2)
-    here = await strict_world(Account(recordings=calls(10), faults=(pause,)), sync={"concurrency": 2, "attempts": 1})
+    here = await world(Account(recordings=calls(10), faults=(pause,)), sync={"concurrency": 2, "attempts": 1})
 
     done = await here.sync()
 
@@ -108,9 +108,9 @@ async def test_a_pause_beyond_patience_stops_the_stage_without_a_failure(strict_
     assert len(await here.audio()) == 10
 
 
-async def test_a_source_that_is_down_burns_no_attempts(strict_world: MakeWorld) -> None:
+async def test_a_source_that_is_down_burns_no_attempts(world: MakeWorld) -> None:
     """It goes away in the middle: the stage stops, and the backlog is as it was."""
-    here = await strict_world(Account(recordings=calls(40)), sync={"concurrency": 4})
+    here = await world(Account(recordings=calls(40)), sync={"concurrency": 4})
     stop = asyncio.create_task(here.simulator.arrived(Operation.AUDIO, 8))
     stop.add_done_callback(lambda _: downs.append(asyncio.ensure_future(here.simulator.stop())))
     downs: list[asyncio.Future[None]] = []
@@ -128,10 +128,10 @@ async def test_a_source_that_is_down_burns_no_attempts(strict_world: MakeWorld) 
     assert here.exit_code == 0
 
 
-async def test_a_source_that_only_fails_stops_the_stage_early(strict_world: MakeWorld) -> None:
+async def test_a_source_that_only_fails_stops_the_stage_early(world: MakeWorld) -> None:
     """Every download is answered 500: after a streak it is the source that is bad, not a hundred recordings."""
     broken = Fault(on=Operation.AUDIO, do=Status(500), times=None)
-    here = await strict_world(Account(recordings=calls(100), faults=(broken,)), sync={"concurrency": 4})
+    here = await world(Account(recordings=calls(100), faults=(broken,)), sync={"concurrency": 4})
     done = await here.sync()
     assert here.exit_code == 5
     assert "in a row" in done.reports["acme"].stopped
@@ -141,9 +141,9 @@ async def test_a_source_that_only_fails_stops_the_stage_early(strict_world: Make
 
 
 @pytest.mark.parametrize("operation", [Operation.LIST, Operation.AUDIO])
-async def test_a_source_that_cannot_be_reached_at_all(strict_world: MakeWorld, operation: Operation) -> None:
+async def test_a_source_that_cannot_be_reached_at_all(world: MakeWorld, operation: Operation) -> None:
     """Down before the pass begins, at first or with a backlog: exit 5, nothing lost."""
-    here = await strict_world(Account(recordings=calls(3)))
+    here = await world(Account(recordings=calls(3)))
     if operation is Operation.AUDIO:
         here.simulator.script(Fault(on=operation, do=Status(500), times=None))
         await here.sync()

@@ -46,9 +46,9 @@ async def completes(here: World, count: int) -> None:
     assert here.exit_code == 0
 
 
-async def test_the_bucket_goes_away_in_the_middle(strict_world: MakeWorld) -> None:
+async def test_the_bucket_goes_away_in_the_middle(world: MakeWorld) -> None:
     """A clear end (exit 2: no such bucket), nothing left claimed."""
-    here = await strict_world(Account(recordings=calls(20)), sync={"concurrency": 4})
+    here = await world(Account(recordings=calls(20)), sync={"concurrency": 4})
 
     async def strike() -> None:
         here.store.strict_state.buckets.discard(here.bucket)
@@ -62,8 +62,8 @@ async def test_the_bucket_goes_away_in_the_middle(strict_world: MakeWorld) -> No
     await completes(here, 20)
 
 
-async def test_a_right_is_taken_away_in_the_middle(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(20)), sync={"concurrency": 4})
+async def test_a_right_is_taken_away_in_the_middle(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(20)), sync={"concurrency": 4})
 
     async def strike() -> None:
         here.store.strict_state.denied = frozenset({"PUT"})
@@ -82,9 +82,9 @@ async def test_a_right_is_taken_away_in_the_middle(strict_world: MakeWorld) -> N
 
 
 @pytest.mark.parametrize("method", ["PUT", "HEAD", "GET"])
-async def test_a_store_that_fails_now_and_then_costs_nothing(strict_world: MakeWorld, method: str) -> None:
+async def test_a_store_that_fails_now_and_then_costs_nothing(world: MakeWorld, method: str) -> None:
     """Three requests of a kind are answered 500: whatever was not done is done by this pass or the next."""
-    here = await strict_world(Account(recordings=calls(8)), sync={"concurrency": 2})
+    here = await world(Account(recordings=calls(8)), sync={"concurrency": 2})
 
     async def strike() -> None:
         here.store.strict_state.fault = StoreFault(kind="status", methods=frozenset({method}), times=3)
@@ -94,8 +94,8 @@ async def test_a_store_that_fails_now_and_then_costs_nothing(strict_world: MakeW
     await completes(here, 8)
 
 
-async def test_a_store_that_is_down_is_waited_for(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(3)))
+async def test_a_store_that_is_down_is_waited_for(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(3)))
     right = here.section("vault")["endpoint_url"]
     here.section("vault")["endpoint_url"] = f"http://127.0.0.1:{free_port()}"
     done = await here.sync()
@@ -106,9 +106,9 @@ async def test_a_store_that_is_down_is_waited_for(strict_world: MakeWorld) -> No
     await completes(here, 3)
 
 
-async def test_sessions_of_the_database_end_in_the_middle(strict_world: MakeWorld) -> None:
+async def test_sessions_of_the_database_end_in_the_middle(world: MakeWorld) -> None:
     """As when the server is restarted: the pass may stop, and the next one completes."""
-    here = await strict_world(Account(recordings=calls(20)), sync={"concurrency": 4})
+    here = await world(Account(recordings=calls(20)), sync={"concurrency": 4})
 
     error = await in_the_middle(here, lambda: here.query(TERMINATE))
 
@@ -117,8 +117,8 @@ async def test_sessions_of_the_database_end_in_the_middle(strict_world: MakeWorl
     assert await here.query("select count(*) from runs where finished_at is null") == [(0,)]
 
 
-async def test_a_database_that_cannot_be_reached_is_said_so(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(3)))
+async def test_a_database_that_cannot_be_reached_is_said_so(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(3)))
     right = here.section("database")["url"]
     here.section("database")["url"] = f"postgresql://postgres@127.0.0.1:{free_port()}/archiver"
     with pytest.raises(Unreachable, match="the database is out of reach") as caught:
@@ -130,10 +130,10 @@ async def test_a_database_that_cannot_be_reached_is_said_so(strict_world: MakeWo
 
 
 async def test_an_account_at_work_is_not_left_behind_by_an_error_of_another(
-    strict_world: MakeWorld, simulator: StartSimulator
+    world: MakeWorld, simulator: StartSimulator
 ) -> None:
     """The bucket is gone: that ends the run, but only when every account has come to its end."""
-    here = await strict_world(Account(recordings=calls(2)))
+    here = await world(Account(recordings=calls(2)))
     slow = await simulator(Account(recordings=calls(3), faults=(Fault(on=Operation.LIST, do=Hang()),)))
     here.document["accounts"] = [
         here.section("accounts"),

@@ -87,8 +87,8 @@ async def test_every_alteration_is_found(any_world: MakeWorld, mode: str) -> Non
     await all_are_found(here)
 
 
-async def test_every_alteration_is_found_by_the_stores_own_checksums(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(len(TAMPERINGS) + 1)))
+async def test_every_alteration_is_found_by_the_stores_own_checksums(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(len(TAMPERINGS) + 1)))
     here.section("vault")["verify"] = "checksum"
     await all_are_found(here)
 
@@ -97,15 +97,16 @@ async def test_checksums_are_not_asked_of_a_store_that_does_not_check(world: Mak
     """`verify: checksum` on a store that ignores them is refused before anything is written."""
     here = await world(Account(recordings=calls(2)))
     here.section("vault")["verify"] = "checksum"
+    here.store.strict_state.checks = False
     with pytest.raises(ConfigError, match="does not check x-amz-checksum-sha256"):
         await here.sync()
     assert await here.audio() == {}
 
 
-async def test_bits_that_rot_below_the_checksum_are_found_by_reading_back(strict_world: MakeWorld) -> None:
+async def test_bits_that_rot_below_the_checksum_are_found_by_reading_back(world: MakeWorld) -> None:
     """The store still vouches for what it no longer holds; `verify: readback` looks for itself."""
     (one,) = calls(1)
-    here = await strict_world(Account(recordings=(one,)))
+    here = await world(Account(recordings=(one,)))
     here.section("vault")["verify"] = "readback"
     await here.sync()
     here.store.strict_state.objects[here.bucket, key_of(one)].body = flipped(one)
@@ -113,9 +114,9 @@ async def test_bits_that_rot_below_the_checksum_are_found_by_reading_back(strict
     assert (await here.gaps())["1"].reason == "the object's SHA-256 is not the one on record"
 
 
-async def test_a_copy_that_was_spoilt_before_its_first_proof_is_never_verified(strict_world: MakeWorld) -> None:
+async def test_a_copy_that_was_spoilt_before_its_first_proof_is_never_verified(world: MakeWorld) -> None:
     one, other = calls(2)
-    here = await strict_world(Account(recordings=(one, other)))
+    here = await world(Account(recordings=(one, other)))
     await here.sync()
     await here.change("update recordings set state = 'stored', verified_at = null")
     await flip(here, one)
@@ -125,10 +126,10 @@ async def test_a_copy_that_was_spoilt_before_its_first_proof_is_never_verified(s
 
 
 async def test_a_store_that_does_not_answer_for_one_object_proves_nothing_and_stops_nobody(
-    strict_world: MakeWorld,
+    world: MakeWorld,
 ) -> None:
     """The one stays as it was and is reported; the others are verified."""
-    here = await strict_world(Account(recordings=calls(4)), sync={"concurrency": 1})
+    here = await world(Account(recordings=calls(4)), sync={"concurrency": 1})
     await here.sync()
     await here.change("update recordings set state = 'stored', verified_at = null")
     async with here.app() as app:
@@ -147,10 +148,10 @@ async def test_a_store_that_does_not_answer_for_one_object_proves_nothing_and_st
     assert set((await here.states()).values()) == {State.VERIFIED}
 
 
-async def test_a_quarantine_ends_when_the_copy_is_good_again(strict_world: MakeWorld) -> None:
+async def test_a_quarantine_ends_when_the_copy_is_good_again(world: MakeWorld) -> None:
     """Also beside one that never had a copy: another object stands under its key."""
     one, other = calls(2)
-    here = await strict_world(Account(recordings=(one, other)))
+    here = await world(Account(recordings=(one, other)))
     await here.put(key_of(other), b"something else")
     await here.sync()
     await flip(here, one)
@@ -165,10 +166,10 @@ async def test_a_quarantine_ends_when_the_copy_is_good_again(strict_world: MakeW
     assert here.exit_code == 3
 
 
-async def test_verifying_does_not_move_what_is_being_purged(strict_world: MakeWorld) -> None:
+async def test_verifying_does_not_move_what_is_being_purged(world: MakeWorld) -> None:
     """Between mark and DELETE the row is the purge stage's; a bad copy still stops it."""
     one, other = calls(2)
-    here = await strict_world(Account(recordings=(one, other)))
+    here = await world(Account(recordings=(one, other)))
     await here.sync()
     await here.change("update recordings set state = 'purging', claimed_by = 'another run'")
     await remove(here, other)
@@ -176,8 +177,8 @@ async def test_verifying_does_not_move_what_is_being_purged(strict_world: MakeWo
     assert await here.states() == {"1": State.PURGING, "2": State.QUARANTINED}
 
 
-async def test_copies_of_an_account_that_left_the_configuration_can_still_be_verified(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=calls(2)))
+async def test_copies_of_an_account_that_left_the_configuration_can_still_be_verified(world: MakeWorld) -> None:
+    here = await world(Account(recordings=calls(2)))
     await here.sync()
     here.section("accounts")["name"] = "renamed"
     done = await here.verify()

@@ -114,8 +114,8 @@ async def test_only_two_people_release_and_only_the_last_case_frees(locked_world
     ]
 
 
-async def test_without_locks_in_the_bucket_the_catalogue_alone_holds(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(ONE, OTHER)))
+async def test_without_locks_in_the_bucket_the_catalogue_alone_holds(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(ONE, OTHER)))
     here.policies = keeping(delete_after="35d")
     await office.hold(here, future=True, ids=["1"])
     await here.sync()

@@ -146,9 +146,9 @@ async def test_a_weaker_lock_beyond_the_floor_is_left_said_and_bars_the_source(l
 
 
 async def test_where_the_bucket_has_no_locks_archiving_goes_on_and_the_source_keeps_all(
-    strict_world: MakeWorld,
+    world: MakeWorld,
 ) -> None:
-    here = await strict_world(Account(recordings=(FIRST, SECOND)))
+    here = await world(Account(recordings=(FIRST, SECOND)))
     here.policies = keeping(**LONG)
     for _ in range(2):
         with capture_logs() as logs:

@@ -57,8 +57,8 @@ ALTERED: tuple[Callable[[str], str], ...] = (
 )
 
 
-async def test_an_altered_plan_is_no_plan(strict_world: MakeWorld) -> None:
-    here = await verified(strict_world)
+async def test_an_altered_plan_is_no_plan(world: MakeWorld) -> None:
+    here = await verified(world)
     text = await office.approved_plan(here)
     for alter in ALTERED:
         assert alter(text) != text
@@ -70,10 +70,10 @@ async def test_an_altered_plan_is_no_plan(strict_world: MakeWorld) -> None:
 
 
 async def test_a_plan_that_this_archive_has_not_written_is_refused_however_well_it_is_made(
-    strict_world: MakeWorld,
+    world: MakeWorld,
 ) -> None:
     """Forged by hand; and rendered by this very program, but never written down."""
-    here = await verified(strict_world)
+    here = await verified(world)
     text = await office.approved_plan(here)
     other = forged(text, '"author": "Anna"', '"author": "Zoe"')
     assert parse(other).author == "Zoe"
@@ -84,9 +84,9 @@ async def test_a_plan_that_this_archive_has_not_written_is_refused_however_well_
         await refused(here, foreign, "not written by this archive")
 
 
-async def test_a_plan_waits_for_somebody_else_than_its_author(strict_world: MakeWorld) -> None:
+async def test_a_plan_waits_for_somebody_else_than_its_author(world: MakeWorld) -> None:
     """However the author spells the own name; and it is approved once."""
-    here = await verified(strict_world)
+    here = await verified(world)
     text = await office.write_plan(here, by="Anna B. Rao")
     await refused(here, text, "not approved")
     for name in ("Anna B. Rao", "anna b rao", "ANNA-B-RAO", " Anna  B.Rao"):
@@ -100,8 +100,8 @@ async def test_a_plan_waits_for_somebody_else_than_its_author(strict_world: Make
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3]
 
 
-async def test_a_plan_is_used_once(strict_world: MakeWorld) -> None:
-    here = await verified(strict_world)
+async def test_a_plan_is_used_once(world: MakeWorld) -> None:
+    here = await verified(world)
     text = await office.approved_plan(here)
     await office.carry_out(here, text)
     for one in THREE:  # the source has them again
@@ -117,8 +117,8 @@ async def test_a_plan_is_used_once(strict_world: MakeWorld) -> None:
     assert len(details) == 3
 
 
-async def test_a_plan_is_worth_nothing_after_its_time(strict_world: MakeWorld) -> None:
-    here = await verified(strict_world)
+async def test_a_plan_is_worth_nothing_after_its_time(world: MakeWorld) -> None:
+    here = await verified(world)
     text, late = await office.approved_plan(here), await office.write_plan(here, by="Zoe")
     here.clock.move(days=7, seconds=-1)
     with pytest.raises(SafetyLimit, match="not approved"):
@@ -129,9 +129,9 @@ async def test_a_plan_is_worth_nothing_after_its_time(strict_world: MakeWorld) -
     await refused(here, text, "expired on 2024-03-08 12:00:00 UTC")
 
 
-async def test_a_plan_is_worth_nothing_under_other_policies(strict_world: MakeWorld) -> None:
+async def test_a_plan_is_worth_nothing_under_other_policies(world: MakeWorld) -> None:
     """Also under more generous ones, and after a policy got another name; not after limits changed."""
-    here = await verified(strict_world)
+    here = await verified(world)
     text = await office.approved_plan(here)
     renamed = {**RULES, "policies": [{"name": "all", "source": {"delete_after": "30d"}}]}
     for policies in (keeping(source="10d", mode="approve"), keeping(source="never", mode="approve"), renamed):
@@ -144,10 +144,10 @@ async def test_a_plan_is_worth_nothing_under_other_policies(strict_world: MakeWo
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3]
 
 
-async def test_of_two_operators_at_once_one_applies_it(strict_world: MakeWorld) -> None:
+async def test_of_two_operators_at_once_one_applies_it(world: MakeWorld) -> None:
     """The other one is told that it is being applied; and, when it has ended, that it was used."""
     slow = Fault(on=Operation.GET, do=Hang(), times=1)
-    here = await verified(strict_world, slow)
+    here = await verified(world, slow)
     text = await office.approved_plan(here)
     async with here.app() as mine, here.app() as theirs:
         first = asyncio.create_task(office.carry_out_by(here, mine, text))
@@ -161,8 +161,8 @@ async def test_of_two_operators_at_once_one_applies_it(strict_world: MakeWorld) 
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3]
 
 
-async def test_of_many_operators_at_once_one_applies_it(strict_world: MakeWorld) -> None:
-    here = await verified(strict_world)
+async def test_of_many_operators_at_once_one_applies_it(world: MakeWorld) -> None:
+    here = await verified(world)
     text = await office.approved_plan(here)
     async with here.app() as one, here.app() as two, here.app() as three:
         tries = [office.carry_out_by(here, app, text) for app in (one, two, three)]
@@ -174,9 +174,9 @@ async def test_of_many_operators_at_once_one_applies_it(strict_world: MakeWorld)
     assert await here.query("select count(*) from controls where event = 'used'") == [(1,)]
 
 
-async def test_a_plan_that_was_not_carried_out_to_its_end_can_be_applied_again(strict_world: MakeWorld) -> None:
+async def test_a_plan_that_was_not_carried_out_to_its_end_can_be_applied_again(world: MakeWorld) -> None:
     """The source refuses one of three; then the process dies; then it goes through."""
-    here = await verified(strict_world)
+    here = await verified(world)
     text = await office.approved_plan(here)
     here.simulator.script(Fault(on=Operation.DELETE, do=Status(500), recording=2, times=None))
     await office.carry_out(here, text)

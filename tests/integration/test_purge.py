@@ -60,10 +60,10 @@ async def test_exactly_what_is_due_is_deleted(any_world: MakeWorld) -> None:
     assert here.exit_code == 0
 
 
-async def test_nothing_is_deleted_a_second_before_its_floor(strict_world: MakeWorld) -> None:
+async def test_nothing_is_deleted_a_second_before_its_floor(world: MakeWorld) -> None:
     """Counted from the end of the call, not from its start."""
     one = DUE[0]
-    here = await strict_world(Account(recordings=(one,)))
+    here = await world(Account(recordings=(one,)))
     here.policies = deleting()
     floor = one.start + timedelta(milliseconds=one.duration_ms) + timedelta(days=30)
     here.clock.now = floor - timedelta(seconds=1)
@@ -74,9 +74,9 @@ async def test_nothing_is_deleted_a_second_before_its_floor(strict_world: MakeWo
     assert here.simulator.requests.deletes == [1]
 
 
-async def test_the_history_proves_the_last_check(strict_world: MakeWorld) -> None:
+async def test_the_history_proves_the_last_check(world: MakeWorld) -> None:
     """Before each DELETE it says which copy was proved, and what the source said again."""
-    here = await strict_world(Account(recordings=DUE[:1]))
+    here = await world(Account(recordings=DUE[:1]))
     here.policies = deleting()
     await here.sync()
 
@@ -101,9 +101,9 @@ PERMITTING_NOTHING: tuple[dict[str, object], ...] = (
 )
 
 
-async def test_what_no_policy_permits_is_never_deleted(strict_world: MakeWorld) -> None:
+async def test_what_no_policy_permits_is_never_deleted(world: MakeWorld) -> None:
     """No file, deletion switched off, no policy, `never`, a floor that is a day away."""
-    here = await strict_world(Account(recordings=DUE))
+    here = await world(Account(recordings=DUE))
     for policies in PERMITTING_NOTHING:
         here.policies = policies
         await here.sync()
@@ -112,10 +112,10 @@ async def test_what_no_policy_permits_is_never_deleted(strict_world: MakeWorld) 
     assert set((await here.states()).values()) == {State.VERIFIED}
 
 
-async def test_a_longer_floor_of_another_policy_wins(strict_world: MakeWorld) -> None:
+async def test_a_longer_floor_of_another_policy_wins(world: MakeWorld) -> None:
     """Recordings of the direction that is kept longer stay."""
     kept = replace(DUE[0], direction="OUTBOUND")
-    here = await strict_world(Account(recordings=(kept, *DUE[1:])))
+    here = await world(Account(recordings=(kept, *DUE[1:])))
     longer = {"name": "longer", "match": {"directions": ["OUTBOUND"]}, "source": {"delete_after": "90d"}}
     policies = deleting()
     here.policies = {**policies, "policies": [longer, {"name": "everything", "source": {"delete_after": "30d"}}]}
@@ -123,17 +123,17 @@ async def test_a_longer_floor_of_another_policy_wins(strict_world: MakeWorld) ->
     assert sorted(here.simulator.requests.deletes) == [2, 3]
 
 
-async def test_a_recording_whose_size_disagrees_is_barred(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(replace(DUE[0], listed_size=9_999), *DUE[1:])))
+async def test_a_recording_whose_size_disagrees_is_barred(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(replace(DUE[0], listed_size=9_999), *DUE[1:])))
     here.policies = deleting()
     await here.sync()
     assert sorted(here.simulator.requests.deletes) == [2, 3]
     assert (await here.states())["1"] is State.VERIFIED
 
 
-async def test_above_a_limit_nothing_at_all_is_deleted(strict_world: MakeWorld) -> None:
+async def test_above_a_limit_nothing_at_all_is_deleted(world: MakeWorld) -> None:
     """Three of five are due: exit 4, no DELETE; what was archived in the same pass stays archived."""
-    here = await strict_world(Account(recordings=(*DUE, *YOUNG)))
+    here = await world(Account(recordings=(*DUE, *YOUNG)))
     capped = (deleting(max_per_run=2), deleting(max_percent=50), deleting(max_percent=0), deleting(max_per_run=0))
     for policies in capped:
         here.policies = policies
@@ -147,18 +147,18 @@ async def test_above_a_limit_nothing_at_all_is_deleted(strict_world: MakeWorld) 
     assert await here.query("select exit_code from runs") == [(4,)] * 4
 
 
-async def test_a_clock_that_was_set_back_deletes_nothing(strict_world: MakeWorld) -> None:
+async def test_a_clock_that_was_set_back_deletes_nothing(world: MakeWorld) -> None:
     """Verified in the future: one of the two times is wrong."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     here.clock.move(days=-5)
     await here.sync()
     assert here.simulator.requests.deletes == []
 
 
-async def test_a_deletion_is_on_record_even_if_the_copy_was_found_bad_meanwhile(strict_world: MakeWorld) -> None:
+async def test_a_deletion_is_on_record_even_if_the_copy_was_found_bad_meanwhile(world: MakeWorld) -> None:
     """`verify --all` quarantines it between mark and DELETE: the row must still say that the source has none."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     await here.change(
         """create function verifier() returns trigger language plpgsql as $$ begin
@@ -184,9 +184,9 @@ async def plan_of(here: World) -> Plan:
     return plan
 
 
-async def test_a_plan_is_applied_as_it_was_written(strict_world: MakeWorld) -> None:
+async def test_a_plan_is_applied_as_it_was_written(world: MakeWorld) -> None:
     """What became due since stays, until a plan names it."""
-    here = await archived(strict_world, *DUE, *YOUNG)
+    here = await archived(world, *DUE, *YOUNG)
     here.policies = deleting()
     plan = await plan_of(here)
     here.clock.move(days=60)
@@ -195,9 +195,9 @@ async def test_a_plan_is_applied_as_it_was_written(strict_world: MakeWorld) -> N
     assert here.exit_code == 0
 
 
-async def test_an_item_that_no_longer_qualifies_is_skipped_with_its_reason(strict_world: MakeWorld) -> None:
+async def test_an_item_that_no_longer_qualifies_is_skipped_with_its_reason(world: MakeWorld) -> None:
     """The policies were changed between plan and apply: to never, and to a longer wait."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     plan = await plan_of(here)
     for after, reason in (("never", Reason.SOURCE_NEVER), ("50d", Reason.NOT_YET)):
@@ -209,9 +209,9 @@ async def test_an_item_that_no_longer_qualifies_is_skipped_with_its_reason(stric
     assert here.simulator.requests.deletes == []
 
 
-async def test_items_of_a_plan_that_the_catalogue_contradicts_are_skipped(strict_world: MakeWorld) -> None:
+async def test_items_of_a_plan_that_the_catalogue_contradicts_are_skipped(world: MakeWorld) -> None:
     """Another copy than was planned, an unknown recording, one in quarantine."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     plan = await plan_of(here)
     await here.change("update recordings set state = 'quarantined' where recording_id = '3'")
@@ -221,9 +221,9 @@ async def test_items_of_a_plan_that_the_catalogue_contradicts_are_skipped(strict
     assert done.reports["acme"].kept == {"copy_changed": 1, "unknown": 1, Reason.QUARANTINED: 1}
 
 
-async def test_a_plan_does_not_go_past_the_limits(strict_world: MakeWorld) -> None:
+async def test_a_plan_does_not_go_past_the_limits(world: MakeWorld) -> None:
     """Deletion switched off, or a cap lowered, since the plan was made."""
-    here = await archived(strict_world, *DUE)
+    here = await archived(world, *DUE)
     here.policies = deleting()
     text = await office.write_plan(here)
     said = {"is disabled": deleting(mode="disabled"), "max_per_run allows 2": deleting(max_per_run=2)}
@@ -240,8 +240,8 @@ async def test_a_plan_does_not_go_past_the_limits(strict_world: MakeWorld) -> No
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3]
 
 
-async def test_drafting_a_plan_changes_nothing_and_asks_nobody(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, *DUE, *YOUNG)
+async def test_drafting_a_plan_changes_nothing_and_asks_nobody(world: MakeWorld) -> None:
+    here = await archived(world, *DUE, *YOUNG)
     here.policies = deleting()
     requests, rows = len(here.simulator.requests), await here.query("select count(*) from history")
     plan = await here.draft()

@@ -35,8 +35,8 @@ async def deleted_at(here: World, moment: datetime) -> list[int]:
 
 
 @pytest.mark.parametrize("behind", [SECOND, 2 * HOUR])
-async def test_a_source_that_is_behind_is_waited_for(strict_world: MakeWorld, behind: timedelta) -> None:
-    here = await archived(strict_world, -behind)
+async def test_a_source_that_is_behind_is_waited_for(world: MakeWorld, behind: timedelta) -> None:
+    here = await archived(world, -behind)
     for early in (FLOOR, FLOOR + behind - SECOND):
         with capture_logs() as logs:
             assert await deleted_at(here, early) == []
@@ -48,22 +48,22 @@ async def test_a_source_that_is_behind_is_waited_for(strict_world: MakeWorld, be
     assert await deleted_at(here, FLOOR + behind) == [1]
 
 
-async def test_a_source_that_is_ahead_brings_nothing_forward(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, 2 * HOUR)
+async def test_a_source_that_is_ahead_brings_nothing_forward(world: MakeWorld) -> None:
+    here = await archived(world, 2 * HOUR)
     assert await deleted_at(here, FLOOR - SECOND) == []
     assert await deleted_at(here, FLOOR) == [1]
 
 
-async def test_a_source_that_does_not_say_leaves_our_clock(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, timedelta(0))
+async def test_a_source_that_does_not_say_leaves_our_clock(world: MakeWorld) -> None:
+    here = await archived(world, timedelta(0))
     here.simulator.behaviour = Behaviour(date_absent=True)
     assert await deleted_at(here, FLOOR - SECOND) == []
     assert await deleted_at(here, FLOOR) == [1]
 
 
-async def test_a_plan_is_held_against_the_clock_that_the_last_look_shows(strict_world: MakeWorld) -> None:
+async def test_a_plan_is_held_against_the_clock_that_the_last_look_shows(world: MakeWorld) -> None:
     """A process that only applies a plan has heard nothing of the source before it reads the recording again."""
-    here = await archived(strict_world, -2 * HOUR)
+    here = await archived(world, -2 * HOUR)
     here.clock.now = FLOOR + HOUR
     plan = await here.draft()
     assert [item.recording_id for item in plan.items] == ["1"]
@@ -81,8 +81,8 @@ async def test_a_plan_is_held_against_the_clock_that_the_last_look_shows(strict_
     assert here.simulator.requests.deletes == [1]
 
 
-async def test_an_interrupted_deletion_is_taken_back_where_the_source_is_behind(strict_world: MakeWorld) -> None:
-    here = await archived(strict_world, -2 * HOUR)
+async def test_an_interrupted_deletion_is_taken_back_where_the_source_is_behind(world: MakeWorld) -> None:
+    here = await archived(world, -2 * HOUR)
     await here.change("update recordings set state = 'purging', claimed_by = 'a run' where recording_id = '1'")
     assert await deleted_at(here, FLOOR + HOUR) == []
     assert (await here.states())["1"] is State.VERIFIED
@@ -93,10 +93,10 @@ async def test_an_interrupted_deletion_is_taken_back_where_the_source_is_behind(
     assert await deleted_at(here, FLOOR + 2 * HOUR) == [1]
 
 
-async def test_what_was_verified_a_moment_ago_is_deleted_though_the_source_is_behind(strict_world: MakeWorld) -> None:
+async def test_what_was_verified_a_moment_ago_is_deleted_though_the_source_is_behind(world: MakeWorld) -> None:
     """When it was verified is told by our clock alone: to hold the source's against it would mean nothing."""
     behind = 2 * HOUR
-    here = await strict_world(Account(recordings=(ONE, OTHER)), behaviour=Behaviour(date_ahead=-behind))
+    here = await world(Account(recordings=(ONE, OTHER)), behaviour=Behaviour(date_ahead=-behind))
     here.policies = deleting()
     assert await deleted_at(here, FLOOR + behind) == [1]
 
@@ -112,9 +112,9 @@ async def test_what_was_verified_a_moment_ago_is_deleted_though_the_source_is_be
     ],
 )
 async def test_clocks_that_differ_too_much_are_said_once_in_a_pass(
-    strict_world: MakeWorld, ahead: timedelta, said: list[int]
+    world: MakeWorld, ahead: timedelta, said: list[int]
 ) -> None:
-    here = await archived(strict_world, ahead)
+    here = await archived(world, ahead)
     here.clock.now = FLOOR + timedelta(days=2)
     plan = await here.draft()
     assert len(plan.items) == 2
@@ -126,11 +126,11 @@ async def test_clocks_that_differ_too_much_are_said_once_in_a_pass(
     assert done.reports["acme"].as_counts()["clock_seconds"] == ahead.total_seconds()
 
 
-async def test_it_is_said_also_where_the_listing_ends_early(strict_world: MakeWorld) -> None:
+async def test_it_is_said_also_where_the_listing_ends_early(world: MakeWorld) -> None:
     """A gateway that refuses has the time as well; and a wrong clock may be why."""
     refused = Fault(on=Operation.LIST, do=Status(403), times=None)
     behaviour = Behaviour(date_ahead=3 * HOUR)
-    here = await strict_world(Account(recordings=calls(1), faults=(refused,)), behaviour=behaviour)
+    here = await world(Account(recordings=calls(1), faults=(refused,)), behaviour=behaviour)
     with capture_logs() as logs:
         done = await here.sync()
     assert here.exit_code != 0

@@ -33,9 +33,9 @@ async def listings(here: World) -> int:
     return here.simulator.requests.counts[Operation.LIST] - before
 
 
-async def test_a_pass_with_nothing_new_costs_two_requests(strict_world: MakeWorld) -> None:
+async def test_a_pass_with_nothing_new_costs_two_requests(world: MakeWorld) -> None:
     """However many calls lie in the lookback: with more than fit on a page they are counted."""
-    here = await strict_world(Account(recordings=spread(20, days=3)), sync={"page_size": 10})
+    here = await world(Account(recordings=spread(20, days=3)), sync={"page_size": 10})
     await here.sync()
     here.clock.move(minutes=15)
     await here.sync()
@@ -44,8 +44,8 @@ async def test_a_pass_with_nothing_new_costs_two_requests(strict_world: MakeWorl
     assert here.exit_code == 0
 
 
-async def test_a_late_recording_is_found_and_only_its_slice_is_listed(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=spread(100, days=3)), sync={"page_size": 10})
+async def test_a_late_recording_is_found_and_only_its_slice_is_listed(world: MakeWorld) -> None:
+    here = await world(Account(recordings=spread(100, days=3)), sync={"page_size": 10})
     await here.sync()
     here.simulator.put(replace(calls(1)[0], id=9_001, start=NOON - timedelta(hours=40)))
     here.clock.move(minutes=15)
@@ -60,9 +60,9 @@ async def test_a_late_recording_is_found_and_only_its_slice_is_listed(strict_wor
     assert await listings(here) == 2
 
 
-async def test_a_day_is_listed_once_more_when_its_lookback_is_over(strict_world: MakeWorld) -> None:
+async def test_a_day_is_listed_once_more_when_its_lookback_is_over(world: MakeWorld) -> None:
     """One came late and another was deleted between two passes: the total is the same, the ids are not."""
-    here = await strict_world(Account(recordings=spread(30, days=2)), sync={"page_size": 10, "lookback": "24h"})
+    here = await world(Account(recordings=spread(30, days=2)), sync={"page_size": 10, "lookback": "24h"})
     await here.sync()
     here.clock.move(minutes=15)
     await here.sync()
@@ -83,8 +83,8 @@ async def test_a_day_is_listed_once_more_when_its_lookback_is_over(strict_world:
     assert await here.gaps() == {}
 
 
-async def test_what_was_published_after_the_lookback_is_found_by_the_full_recount(strict_world: MakeWorld) -> None:
-    here = await strict_world(
+async def test_what_was_published_after_the_lookback_is_found_by_the_full_recount(world: MakeWorld) -> None:
+    here = await world(
         Account(recordings=spread(3, days=20)), sync={"lookback": "24h", "recount_every": "7d", "page_size": 2}
     )
     await here.sync()
@@ -99,11 +99,9 @@ async def test_what_was_published_after_the_lookback_is_found_by_the_full_recoun
     assert (await here.states())["9001"] is State.VERIFIED
 
 
-async def test_recounting_a_year_costs_one_request_for_each_day_with_calls(strict_world: MakeWorld) -> None:
+async def test_recounting_a_year_costs_one_request_for_each_day_with_calls(world: MakeWorld) -> None:
     recordings = tuple(one for one in spread(2, days=364) if one.start.weekday() < 5)
-    here = await strict_world(
-        Account(recordings=recordings), sync={"page_size": 1, "recount_every": "7d", "concurrency": 16}
-    )
+    here = await world(Account(recordings=recordings), sync={"page_size": 1, "recount_every": "7d", "concurrency": 16})
     here.section("accounts")["start_from"] = (NOON - DAY * 366).isoformat()
     await here.sync()
     here.clock.move(days=8)
@@ -120,8 +118,8 @@ async def test_recounting_a_year_costs_one_request_for_each_day_with_calls(stric
     assert unproven == 0
 
 
-async def test_the_full_recount_stays_within_its_share_of_the_quota(strict_world: MakeWorld) -> None:
-    here = await strict_world(
+async def test_the_full_recount_stays_within_its_share_of_the_quota(world: MakeWorld) -> None:
+    here = await world(
         Account(recordings=spread(3, days=40)),
         sync={"page_size": 2, "lookback": "24h", "every": "1m", "recount_share": 10},
     )
@@ -140,8 +138,8 @@ async def test_the_full_recount_stays_within_its_share_of_the_quota(strict_world
     assert done.reports["acme"].recounts_due == event["left"] > 0
 
 
-async def test_a_recording_that_vanished_unarchived_is_a_named_gap(strict_world: MakeWorld) -> None:
-    here = await strict_world(
+async def test_a_recording_that_vanished_unarchived_is_a_named_gap(world: MakeWorld) -> None:
+    here = await world(
         Account(recordings=calls(6, days=1), faults=(Fault(on=Operation.AUDIO, do=Html(), recording=3, times=None),))
     )
     await here.sync()
@@ -159,10 +157,10 @@ async def test_a_recording_that_vanished_unarchived_is_a_named_gap(strict_world:
 
 @pytest.mark.parametrize("totals", [Totals.TRUE, Totals.ZERO])
 async def test_a_listing_that_is_suddenly_empty_moves_nothing_and_deletes_nothing(
-    strict_world: MakeWorld, totals: Totals
+    world: MakeWorld, totals: Totals
 ) -> None:
     """Two days of empty answers; then the source is well again, and with it the archive."""
-    here = await strict_world(Account(recordings=calls(6, days=1)))
+    here = await world(Account(recordings=calls(6, days=1)))
     await here.sync()
     [(watermark,)] = await here.query("select watermark from accounts")
     here.simulator.behaviour = Behaviour(totals=totals)

@@ -74,9 +74,9 @@ async def explain(here: World) -> None:
 # Where the listing begins ------------------------------------------------------------------------------------
 
 
-async def test_a_later_start_ends_no_pass(strict_world: MakeWorld) -> None:
+async def test_a_later_start_ends_no_pass(world: MakeWorld) -> None:
     """Days before it are due, and are not asked for any more; the watermark may lie just before it, or long before."""
-    here = await strict_world(Account(recordings=spread(1, days=10)))
+    here = await world(Account(recordings=spread(1, days=10)))
     await here.sync()
     await sync_after(here, HOUR)
     for start in (NOON - 5 * DAY, NOON + 8 * DAY + HOUR + SECOND, NOON + 20 * DAY):
@@ -91,9 +91,9 @@ async def test_a_later_start_ends_no_pass(strict_world: MakeWorld) -> None:
     assert here.exit_code == 0
 
 
-async def test_an_earlier_start_proves_nothing_while_the_source_lists_nothing(strict_world: MakeWorld) -> None:
+async def test_an_earlier_start_proves_nothing_while_the_source_lists_nothing(world: MakeWorld) -> None:
     """It begins anew, and the known days have yet to be compared: they stay shrunken until the source is well."""
-    here = await strict_world(Account(recordings=spread(4, days=6)))
+    here = await world(Account(recordings=spread(4, days=6)))
     here.section("accounts")["start_from"] = (NOON - 8 * DAY).isoformat()
     await here.sync()
     await sync_after(here, HOUR)
@@ -122,9 +122,9 @@ async def test_an_earlier_start_proves_nothing_while_the_source_lists_nothing(st
 
 
 async def test_a_shrunken_day_that_the_start_cuts_in_half_closes_when_the_source_is_well(
-    strict_world: MakeWorld,
+    world: MakeWorld,
 ) -> None:
-    here = await strict_world(Account(recordings=calls(6, days=1)))
+    here = await world(Account(recordings=calls(6, days=1)))
     here.section("accounts")["start_from"] = (NOON - DAY).isoformat()
     await here.sync()
     here.simulator.script(BLIND)
@@ -142,10 +142,8 @@ async def test_a_shrunken_day_that_the_start_cuts_in_half_closes_when_the_source
 
 
 @pytest.mark.parametrize("followed", [False, True], ids=["before the next pass", "after it"])
-async def test_an_explanation_does_not_cover_what_goes_missing_later(
-    strict_world: MakeWorld, *, followed: bool
-) -> None:
-    here = await strict_world(Account(recordings=calls(14, days=1)))
+async def test_an_explanation_does_not_cover_what_goes_missing_later(world: MakeWorld, *, followed: bool) -> None:
+    here = await world(Account(recordings=calls(14, days=1)))
     await here.sync()
     for number in range(7, 15):
         here.simulator.remove(number)
@@ -169,11 +167,11 @@ async def test_an_explanation_does_not_cover_what_goes_missing_later(
 
 
 async def test_a_vanished_recording_that_is_listed_again_keeps_its_gap_until_it_is_archived(
-    strict_world: MakeWorld,
+    world: MakeWorld,
 ) -> None:
     """The transfers are throttled all the while: nobody has tried it, and there is no other trouble with it."""
     one = calls(1, days=1)[0]
-    here = await strict_world(Account(recordings=(one,)))
+    here = await world(Account(recordings=(one,)))
     here.simulator.script(Fault(on=Operation.AUDIO, do=Status(429, retry_after=86_400), times=None))
     await here.sync()
     here.simulator.remove(one.id)
@@ -195,9 +193,9 @@ async def test_a_vanished_recording_that_is_listed_again_keeps_its_gap_until_it_
     assert await here.query("select evidence from gaps") == [("the recording is verified",)]
 
 
-async def test_a_purged_recording_with_a_rotten_copy_is_not_expected_at_the_source(strict_world: MakeWorld) -> None:
+async def test_a_purged_recording_with_a_rotten_copy_is_not_expected_at_the_source(world: MakeWorld) -> None:
     gone = calls(6, days=1)
-    here = await strict_world(Account(recordings=gone))
+    here = await world(Account(recordings=gone))
     rule = {"name": "everything", "source": {"delete_after": "12h"}}
     here.policies = {"deletion": {"mode": "automatic", "max_percent": 100}, "policies": [rule]}
     await here.sync()
@@ -218,10 +216,10 @@ async def test_a_purged_recording_with_a_rotten_copy_is_not_expected_at_the_sour
     assert (await here.states())["9001"] is State.VERIFIED
 
 
-async def test_what_was_purged_and_is_still_listed_two_hours_later_is_said(strict_world: MakeWorld) -> None:
+async def test_what_was_purged_and_is_still_listed_two_hours_later_is_said(world: MakeWorld) -> None:
     """Not before: a source may need a while to forget it."""
     gone = calls(2, days=1)
-    here = await strict_world(Account(recordings=gone))
+    here = await world(Account(recordings=gone))
     rule = {"name": "everything", "source": {"delete_after": "12h"}}
     here.policies = {"deletion": {"mode": "automatic", "max_percent": 100}, "policies": [rule]}
     await here.sync()
@@ -241,9 +239,9 @@ async def test_what_was_purged_and_is_still_listed_two_hours_later_is_said(stric
 # What is claimed --------------------------------------------------------------------------------------------
 
 
-async def test_a_claimed_recording_is_archived_in_the_pass_after_it_can_be_listed(strict_world: MakeWorld) -> None:
+async def test_a_claimed_recording_is_archived_in_the_pass_after_it_can_be_listed(world: MakeWorld) -> None:
     """The count of a busy account cannot tell: it is the same as before."""
-    here = await strict_world(Account(recordings=spread(12, days=3)), sync={"page_size": 5})
+    here = await world(Account(recordings=spread(12, days=3)), sync={"page_size": 5})
     await here.sync()
     claimed = replace(calls(1)[0], id=9_001, start=NOON - 30 * HOUR)
     here.simulator.put(replace(claimed, hidden=True))
@@ -259,9 +257,9 @@ async def test_a_claimed_recording_is_archived_in_the_pass_after_it_can_be_liste
     assert here.exit_code == 0
 
 
-async def test_a_late_call_is_not_masked_by_a_claim_that_vanishes(strict_world: MakeWorld) -> None:
+async def test_a_late_call_is_not_masked_by_a_claim_that_vanishes(world: MakeWorld) -> None:
     claimed = replace(calls(1)[0], id=5_000, start=NOON - 30 * HOUR, hidden=True)
-    here = await strict_world(Account(recordings=(*spread(12, days=3), claimed)), sync={"page_size": 5})
+    here = await world(Account(recordings=(*spread(12, days=3), claimed)), sync={"page_size": 5})
     await here.sync()
     assert [kind for kind, _, _ in await unclosed(here)] == ["unlisted"]
     late = replace(calls(1)[0], id=9_001, start=NOON - 28 * HOUR)
@@ -274,9 +272,9 @@ async def test_a_late_call_is_not_masked_by_a_claim_that_vanishes(strict_world: 
     assert await here.gaps() == {}
 
 
-async def test_a_day_that_left_the_lookback_is_listed_before_days_never_asked_about(strict_world: MakeWorld) -> None:
+async def test_a_day_that_left_the_lookback_is_listed_before_days_never_asked_about(world: MakeWorld) -> None:
     """As after the upgrade of a large archive: one call came late, another one was deleted, and the count agrees."""
-    here = await strict_world(
+    here = await world(
         Account(recordings=spread(3, days=16)),
         sync={"page_size": 2, "lookback": "24h", "every": "1m", "recount_share": 4},
     )
@@ -303,10 +301,10 @@ async def test_a_day_that_left_the_lookback_is_listed_before_days_never_asked_ab
 
 @pytest.mark.parametrize(("totals", "learnt"), [(Totals.TRUE, 0), (Totals.ABSENT, None), (Totals.ZERO, None)])
 async def test_a_page_0_that_was_refused_once_teaches_nothing(
-    strict_world: MakeWorld, totals: Totals, learnt: int | None
+    world: MakeWorld, totals: Totals, learnt: int | None
 ) -> None:
     """A gateway stood in the way; the source counts pages from 0. With a true total it is asked for again at once."""
-    here = await strict_world(
+    here = await world(
         Account(recordings=calls(16, days=0.4)), behaviour=Behaviour(page_base=0, totals=totals), sync={"page_size": 10}
     )
     here.section("accounts")["start_from"] = (NOON - 11 * HOUR).isoformat()
@@ -330,11 +328,11 @@ OTHER = replace(ONE, id=8, start=NOON + 8 * HOUR, overlay={"id": 7, "call_id": "
 
 @pytest.mark.parametrize(("together", "page_size"), [(False, 100), (True, 1)])
 async def test_one_id_with_two_starts_is_one_recording_and_a_gap_that_stays(
-    strict_world: MakeWorld, *, together: bool, page_size: int
+    world: MakeWorld, *, together: bool, page_size: int
 ) -> None:
     """One of the calls is archived; of the other one it is said that it is there, however often it is listed."""
     recordings = (ONE, OTHER) if together else (ONE,)
-    here = await strict_world(Account(recordings=recordings), sync={"page_size": page_size})
+    here = await world(Account(recordings=recordings), sync={"page_size": page_size})
     if together:
         here.clock.now += DAY
     await here.sync()
@@ -349,8 +347,8 @@ async def test_one_id_with_two_starts_is_one_recording_and_a_gap_that_stays(
     assert len(await here.audio()) == 1
 
 
-async def test_one_id_with_two_starts_is_no_gap_any_more_when_it_is_listed_with_one(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=(ONE,)), sync={"page_size": 1})
+async def test_one_id_with_two_starts_is_no_gap_any_more_when_it_is_listed_with_one(world: MakeWorld) -> None:
+    here = await world(Account(recordings=(ONE,)), sync={"page_size": 1})
     await here.sync()
     here.simulator.put(OTHER)
     await sync_after(here, DAY)
@@ -373,10 +371,10 @@ async def test_one_id_with_two_starts_is_no_gap_any_more_when_it_is_listed_with_
     ids=["without id", "without start", "described anew"],
 )
 async def test_an_unreadable_item_that_changes_is_one_gap_over_many_passes(
-    strict_world: MakeWorld, broken: dict[str, object], changing: str
+    world: MakeWorld, broken: dict[str, object], changing: str
 ) -> None:
     good, bad = calls(2, days=1)
-    here = await strict_world(Account(recordings=(good,)))
+    here = await world(Account(recordings=(good,)))
     for turn in range(3):
         here.simulator.put(replace(bad, overlay={**broken, changing: f"https://x/?signature={turn}"}))
         await sync_after(here, 30 * HOUR)
@@ -384,9 +382,9 @@ async def test_an_unreadable_item_that_changes_is_one_gap_over_many_passes(
     assert await absent(here) == 0
 
 
-async def test_a_known_recording_that_becomes_unreadable_is_not_gone(strict_world: MakeWorld) -> None:
+async def test_a_known_recording_that_becomes_unreadable_is_not_gone(world: MakeWorld) -> None:
     _, two = calls(2, days=1)
-    here = await strict_world(Account(recordings=calls(2, days=1)))
+    here = await world(Account(recordings=calls(2, days=1)))
     await here.sync()
     here.simulator.put(replace(two, overlay=UNREADABLE))
     await sync_after(here, QUARTER)
@@ -400,15 +398,13 @@ async def test_a_known_recording_that_becomes_unreadable_is_not_gone(strict_worl
     assert await here.gaps() == {}
 
 
-async def test_an_unreadable_item_that_may_be_of_two_days_is_narrowed_down_to_one(strict_world: MakeWorld) -> None:
+async def test_an_unreadable_item_that_may_be_of_two_days_is_narrowed_down_to_one(world: MakeWorld) -> None:
     """It stands between the last call of a day and the first of the next, until the days are listed apart."""
     before, odd, after = (
         replace(one, start=midnight(NOON.date()) - 5 * DAY + HOUR * hours)
         for one, hours in zip(calls(3), (-2, 3, 5), strict=True)
     )
-    here = await strict_world(
-        Account(recordings=(before, replace(odd, dropped=("start",)), after)), sync={"page_size": 3}
-    )
+    here = await world(Account(recordings=(before, replace(odd, dropped=("start",)), after)), sync={"page_size": 3})
     await here.sync()
     assert await here.query("select since, until from gaps") == [(before.start, after.start)]
 

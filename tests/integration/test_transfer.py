@@ -29,10 +29,10 @@ async def versioned(here: World) -> None:
     )
 
 
-async def test_a_failing_recording_waits_longer_each_time_and_ends_on_the_gap_list(strict_world: MakeWorld) -> None:
+async def test_a_failing_recording_waits_longer_each_time_and_ends_on_the_gap_list(world: MakeWorld) -> None:
     """Delays of one and two minutes, then failed; a day later it begins anew; the others are long since archived."""
     bad = Fault(on=Operation.AUDIO, do=Html(), recording=1, times=None)
-    here = await strict_world(Account(recordings=calls(3), faults=(bad,)), sync={"attempts": 3})
+    here = await world(Account(recordings=calls(3), faults=(bad,)), sync={"attempts": 3})
     seen = []
     for minutes in (0, 1, 2):
         here.clock.move(minutes=minutes)
@@ -64,9 +64,9 @@ async def test_a_failing_recording_waits_longer_each_time_and_ends_on_the_gap_li
     assert here.exit_code == 0
 
 
-async def test_a_recording_is_not_tried_before_its_time(strict_world: MakeWorld) -> None:
+async def test_a_recording_is_not_tried_before_its_time(world: MakeWorld) -> None:
     bad = Fault(on=Operation.AUDIO, do=Html(), recording=1, times=3)
-    here = await strict_world(Account(recordings=calls(1), faults=(bad,)))
+    here = await world(Account(recordings=calls(1), faults=(bad,)))
     await here.sync()
     here.clock.move(seconds=59)
     await here.sync()
@@ -118,10 +118,10 @@ async def test_the_same_bytes_under_the_key_are_adopted(world: MakeWorld, size: 
     assert here.exit_code == 0
 
 
-async def test_a_stale_sidecar_is_replaced(strict_world: MakeWorld) -> None:
+async def test_a_stale_sidecar_is_replaced(world: MakeWorld) -> None:
     """What an older description left behind would speak of another copy."""
     (one,) = calls(1)
-    here = await strict_world(Account(recordings=(one,)))
+    here = await world(Account(recordings=(one,)))
     sidecar = sidecar_of(one)
     await here.put(sidecar, b'{"format": "old"}')
     await here.sync()
@@ -136,8 +136,8 @@ def in_and_out() -> tuple[SimRecording, ...]:
     )
 
 
-async def test_what_a_policy_excludes_is_not_downloaded_until_the_policy_goes(strict_world: MakeWorld) -> None:
-    here = await strict_world(Account(recordings=in_and_out()))
+async def test_what_a_policy_excludes_is_not_downloaded_until_the_policy_goes(world: MakeWorld) -> None:
+    here = await world(Account(recordings=in_and_out()))
     here.policies = {
         "policies": [{"name": "no-internal", "match": {"directions": ["INTRA_PBX"]}, "archive": False}],
     }
@@ -155,9 +155,9 @@ async def test_what_a_policy_excludes_is_not_downloaded_until_the_policy_goes(st
     assert here.exit_code == 0
 
 
-async def test_policies_that_change_often_use_up_no_attempts(strict_world: MakeWorld) -> None:
+async def test_policies_that_change_often_use_up_no_attempts(world: MakeWorld) -> None:
     """Each change makes an excluded recording be looked at again: none of these looks was a failure."""
-    here = await strict_world(Account(recordings=in_and_out()), sync={"attempts": 1})
+    here = await world(Account(recordings=in_and_out()), sync={"attempts": 1})
     for wording in ("no-internal", "none-internal", "nothing-internal"):
         here.policies = {"policies": [{"name": wording, "match": {"directions": ["INTRA_PBX"]}, "archive": False}]}
         await here.sync()
@@ -169,11 +169,11 @@ async def test_policies_that_change_often_use_up_no_attempts(strict_world: MakeW
 
 
 async def test_a_recording_that_fails_after_its_claim_was_lost_does_not_stop_the_others(
-    strict_world: MakeWorld,
+    world: MakeWorld,
 ) -> None:
     """Another process took it over (its database session was cut): what becomes of it is no longer ours to say."""
     bad = Fault(on=Operation.AUDIO, do=Html(), recording=1, times=3)
-    here = await strict_world(Account(recordings=calls(5), faults=(bad,)), sync={"concurrency": 1})
+    here = await world(Account(recordings=calls(5), faults=(bad,)), sync={"concurrency": 1})
     await here.change(
         """create function taken() returns trigger language plpgsql as $$ begin
             if new.state = 'transferring' and new.recording_id = '1' then new.claimed_by = 'another'; end if;
@@ -187,13 +187,13 @@ async def test_a_recording_that_fails_after_its_claim_was_lost_does_not_stop_the
     assert [event["event"] for event in logs if event["event"] in ("claim_lost", "stage_stopped")] == ["claim_lost"]
 
 
-async def test_an_unknown_direction_is_archived_rather_than_excluded(strict_world: MakeWorld) -> None:
+async def test_an_unknown_direction_is_archived_rather_than_excluded(world: MakeWorld) -> None:
     """A policy excludes only what it is surely about."""
     (one,) = calls(1)
     strange = SimRecording(
         id=1, start=one.start, size=one.size, duration_ms=1, extensions=("9",), overlay={"call_direction": None}
     )
-    here = await strict_world(Account(recordings=(strange,)))
+    here = await world(Account(recordings=(strange,)))
     here.policies = {
         "policies": [{"name": "no-internal", "match": {"directions": ["INTRA_PBX"]}, "archive": False}],
     }
@@ -201,10 +201,10 @@ async def test_an_unknown_direction_is_archived_rather_than_excluded(strict_worl
     assert await here.states() == {"1": State.VERIFIED}
 
 
-async def test_every_change_of_state_is_in_the_history(strict_world: MakeWorld) -> None:
+async def test_every_change_of_state_is_in_the_history(world: MakeWorld) -> None:
     """One recording that failed once, from its listing to its proof."""
     bad = Fault(on=Operation.AUDIO, do=Html(), recording=1, times=3)
-    here = await strict_world(Account(recordings=calls(1), faults=(bad,)))
+    here = await world(Account(recordings=calls(1), faults=(bad,)))
     await here.sync()
     here.clock.move(minutes=2)
     await here.sync()

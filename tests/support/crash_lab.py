@@ -182,27 +182,29 @@ class Twins:
         return cast("Twin", pickle.loads(path.read_bytes()))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Makes worlds, and remembers the end states of those in which nothing crashed."""
+    """Makes worlds, and remembers the end states of those in which nothing crashed. All parts are the caller's."""
 
-    def __init__(
-        self, forge: Forge, twins: Twins, make_database: MakeDatabase, start: StartSimulator, clock: Clock
-    ) -> None:
-        """All parts are the caller's to stop."""
-        self._forge, self._twins, self._make_database = forge, twins, make_database
-        self._start, self._clock = start, clock
+    forge: Forge
+    twins: Twins
+    make_database: MakeDatabase
+    start: StartSimulator
+    clock: Clock
+    plain: StoreServer
+    locking: StoreServer  # of scenarios whose bucket has object lock
 
     @asynccontextmanager
-    async def world(self, scenario: Scenario, store: StoreServer) -> AsyncIterator[Experiment]:
+    async def world(self, scenario: Scenario) -> AsyncIterator[Experiment]:
         """Make a fresh world, with what happens in it beforehand."""
-        self._clock.now = NOON
-        with self._make_database() as url, tempfile.TemporaryDirectory(prefix="archiver-crash-") as folder:
-            make = world_maker(self._start, store, url, Path(folder), self._clock, locks=scenario.locks)
+        self.clock.now, store = NOON, self._store_of(scenario)
+        with self.make_database() as url, tempfile.TemporaryDirectory(prefix="archiver-crash-") as folder:
+            make = world_maker(self.start, store, url, Path(folder), self.clock, locks=scenario.locks)
             sync = {"concurrency": 1, "lookback": "0s", **scenario.sync}
             world = await make(scenario.account, behaviour=scenario.behaviour, sync=sync)
             world.policies = dict(scenario.policies)
             engine = database.open_engine(url, pool_size=1)
-            experiment = Experiment(scenario=scenario, world=world, forge=self._forge, engine=engine)
+            experiment = Experiment(scenario=scenario, world=world, forge=self.forge, engine=engine)
             try:
                 for event in scenario.before:
                     await event(experiment)
@@ -210,26 +212,29 @@ class Lab:
             finally:
                 await engine.dispose()
 
-    async def twin(self, scenario: Scenario, store: StoreServer, *crashes: Point) -> Twin:
+    async def twin(self, scenario: Scenario, *crashes: Point) -> Twin:
         """What a scenario comes to, and the steps of its last pass."""
 
         async def make() -> Twin:
-            async with self.world(scenario, store) as experiment:
+            async with self.world(scenario) as experiment:
                 for point in crashes:
                     await experiment.crash(point)
                 await experiment.settle()
                 return Twin(await experiment.end_state(), experiment.steps)
 
-        return await self._twins.get((scenario.name, store.name, *crashes), make)
+        return await self.twins.get((scenario.name, self._store_of(scenario).name, *crashes), make)
 
-    async def survives(self, scenario: Scenario, store: StoreServer, *points: Point) -> None:
+    async def survives(self, scenario: Scenario, *points: Point) -> None:
         """Crash at each point in turn, then let one pass through: everything is as if nothing had happened."""
-        twin = await self.twin(scenario, store)
-        async with self.world(scenario, store) as experiment:
+        twin = await self.twin(scenario)
+        async with self.world(scenario) as experiment:
             for point in points:
                 await experiment.crash(point)
             await experiment.settle()
             assert await experiment.end_state() == twin.end
+
+    def _store_of(self, scenario: Scenario) -> StoreServer:
+        return self.locking if scenario.locks else self.plain
 
 
 @pytest.fixture(scope="session")
@@ -250,7 +255,23 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 
 @pytest.fixture
-def lab(forge: Forge, twins: Twins, databases: Databases, simulator: StartSimulator, clock: Clock) -> Lab:
-    """Worlds to crash in."""
-
-    return Lab(forge, twins, databases.lend, simulator, clock)
+def lab(
+    forge: Forge,
+    twins: Twins,
+    databases: Databases,
+    simulator: StartSimulator,
+    strict_store: StoreServer,
+    moto_store: StoreServer,
+    clock: Clock,
+) -> Lab:
+    """Worlds to crash in. Their store checks no checksums: what is written is read back, in more steps."""
+    strict_store.strict_state.checks = False
+    return Lab(
+        forge=forge,
+        twins=twins,
+        make_database=databases.lend,
+        start=simulator,
+        clock=clock,
+        plain=strict_store,
+        locking=moto_store,
+    )

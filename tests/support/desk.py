@@ -209,8 +209,10 @@ class MakeDesk(Protocol):
 
 
 @contextmanager
-def desks(backstage: Backstage, workshop: Workshop, store: StoreServer, databases: Databases) -> Iterator[MakeDesk]:
-    """Yield a maker; everything that it made is gone afterwards."""
+def desks(
+    backstage: Backstage, workshop: Workshop, plain: StoreServer, locking: StoreServer, databases: Databases
+) -> Iterator[MakeDesk]:
+    """Yield a maker; everything that it made is gone afterwards. `locking`: the store of buckets with object lock."""
     with ExitStack() as stack:
 
         async def start(
@@ -235,6 +237,7 @@ def desks(backstage: Backstage, workshop: Workshop, store: StoreServer, database
             url = stack.enter_context(databases.lend())
             folder = Path(tempfile.mkdtemp(prefix="archiver-desk-"))
             stack.callback(shutil.rmtree, folder)
+            store = locking if locks else plain
             build = world_maker(start, store, url, folder, Clock(), locks=locks)
             world = backstage.call(build(account, behaviour=behaviour, sync=sync))
             gate = Gate(url)
@@ -265,16 +268,26 @@ def workshop() -> Iterator[Workshop]:
 
 
 @pytest.fixture
-def desk(backstage: Backstage, workshop: Workshop, moto_store: StoreServer, databases: Databases) -> Iterator[MakeDesk]:
+def desk(
+    backstage: Backstage,
+    workshop: Workshop,
+    strict_store: StoreServer,
+    moto_store: StoreServer,
+    databases: Databases,
+) -> Iterator[MakeDesk]:
     """A maker of worlds that live as long as the test."""
-    with desks(backstage, workshop, moto_store, databases) as make:
+    with desks(backstage, workshop, strict_store, moto_store, databases) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
 def module_desk(
-    backstage: Backstage, workshop: Workshop, moto_store: StoreServer, databases: Databases
+    backstage: Backstage,
+    workshop: Workshop,
+    strict_server: StoreServer,
+    moto_store: StoreServer,
+    databases: Databases,
 ) -> Iterator[MakeDesk]:
     """A maker of worlds that the tests of a module share: they only look."""
-    with desks(backstage, workshop, moto_store, databases) as make:
+    with desks(backstage, workshop, strict_server, moto_store, databases) as make:
         yield make

@@ -191,7 +191,7 @@ def juicefs_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSer
 
 
 @pytest.fixture(scope="session")
-def _strict_server() -> Iterator[StoreServer]:
+def strict_server() -> Iterator[StoreServer]:
     strict = StrictStore(access_key_id=KEY_ID)
     strict.start()
     yield StoreServer("strict", f"http://127.0.0.1:{strict.port}", strict=strict)
@@ -199,9 +199,10 @@ def _strict_server() -> Iterator[StoreServer]:
 
 
 @pytest.fixture
-def strict_store(_strict_server: StoreServer) -> Iterator[StoreServer]:
-    yield _strict_server
-    _strict_server.strict_state.heal()
+def strict_store(strict_server: StoreServer) -> Iterator[StoreServer]:
+    kept = frozenset(strict_server.strict_state.buckets)
+    yield strict_server
+    strict_server.strict_state.heal(kept)
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,15 @@ class StrictStore:
         """Forget faults and denials, keep what is stored."""
         self.fault, self.denied = None, frozenset()
 
-    def heal(self) -> None:
-        """Forget everything that a test has left: faults, objects, uploads."""
+    def heal(self, kept: frozenset[str]) -> None:
+        """Forget all that a test has left: faults, and buckets but for those that are kept."""
         self.heal_faults()
         self.checks = self.returns = True
-        for kept in (self.requests, self.buckets, self.objects, self.uploads, self.targets):
-            kept.clear()
+        self.requests.clear()
+        self.buckets &= kept
+        self.objects = {where: stored for where, stored in self.objects.items() if where[0] in kept}
+        self.targets = {number: target for number, target in self.targets.items() if target[0] in kept}
+        self.uploads = {number: parts for number, parts in self.uploads.items() if number in self.targets}
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
@@ -128,11 +131,11 @@ class StrictStore:
         for query, root, rows in (
             ("uploads", "ListMultipartUploadsResult", self._pending),
             ("versions", "ListVersionsResult", self._versions),
+            ("list-type", "ListBucketResult", self._contents),
+            ("versioning", "VersioningConfiguration", lambda *_: []),
         ):
             if query in request.query:
                 return _xml(root, "".join(rows(bucket, prefix)))
-        if "list-type" in request.query:
-            return _xml("ListBucketResult", "<IsTruncated>false</IsTruncated>")
         return _error(404, "ObjectLockConfigurationNotFoundError")
 
     def _pending(self, bucket: str, prefix: str) -> list[str]:
@@ -147,6 +150,14 @@ class StrictStore:
         return [
             f"<Version><Key>{escape(key)}</Key><VersionId>null</VersionId></Version>"
             for where, key in sorted(self.objects)
+            if where == bucket and key.startswith(prefix)
+        ]
+
+    def _contents(self, bucket: str, prefix: str) -> list[str]:
+        """All on one page."""
+        return [
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(stored.body)}</Size></Contents>"
+            for (where, key), stored in sorted(self.objects.items(), key=lambda one: one[0])
             if where == bucket and key.startswith(prefix)
         ]
 
