@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from enum import Enum, auto
 from functools import lru_cache
 
 from sqlalchemy import (
@@ -12,6 +13,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Insert,
+    Integer,
+    Select,
     Table,
     Text,
     and_,
@@ -20,6 +23,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -36,6 +40,14 @@ from archiver.errors import Conflict
 from archiver.stages.retention_ports import Settled
 
 CLAIMED = (State.TRANSFERRING, State.PURGING, State.EXPIRING)
+
+
+class Due(Enum):
+    """Which recordings are claimed."""
+
+    BEFORE = auto()  # whose call started before an edge, by their start
+    SINCE = auto()  # whose call started at an edge or after it, those longest due first
+    ANY = auto()  # the same, whenever their call started
 
 
 class Catalogue:
@@ -59,16 +71,15 @@ class Catalogue:
         Ahead of all come those whose call started before `first_before`, by their start; then those since
         `recent_since`. What an export under way is to bring is left to it.
         """
-        table, place, taken = recordings.c, (recordings.c.call_start, recordings.c.recording_id), list[Entry]()
+        taken = list[Entry]()
         # claims of their own, so that an index gives the order as well
         if first_before is not None:
-            taken = await self._claim(account, mark, limit, table.call_start < first_before, order=place)
+            taken = await self._claim(account, mark, limit, Due.BEFORE, first_before)
             taken.sort(key=lambda entry: (entry.recording.start, entry.id))
         if recent_since is not None and len(taken) < limit:
-            recent = table.call_start >= recent_since
-            taken += await self._claim(account, mark, limit - len(taken), recent, order=(table.next_attempt_at, *place))
+            taken += await self._claim(account, mark, limit - len(taken), Due.SINCE, recent_since)
         if len(taken) < limit:
-            taken += await self._claim(account, mark, limit - len(taken), order=(table.next_attempt_at, *place))
+            taken += await self._claim(account, mark, limit - len(taken), Due.ANY)
         return taken
 
     async def claim_these(self, account: str, recording_ids: Collection[str], mark: Mark) -> list[Entry]:
@@ -86,21 +97,10 @@ class Catalogue:
         values = {"claimed_by": None, "attempts": func.greatest(table.attempts - 1, 0)}
         await self._move_all(chosen, State.TRANSFERRING, State.DISCOVERED, mark, values)
 
-    async def _claim(
-        self, account: str, mark: Mark, limit: int, *where: ColumnElement[bool], order: Sequence[ColumnElement[object]]
-    ) -> list[Entry]:
-        due = (
-            select(recordings.c.recording_id)
-            .where(recordings.c.account == account, recordings.c.state == State.DISCOVERED)
-            .where(recordings.c.next_attempt_at <= mark.at, CLAIMABLE, *where)
-            .order_by(*order)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")  # a plain subquery may be run once for each row, and so would its limit
-        )
-        chosen = and_(recordings.c.account == account, recordings.c.recording_id.in_(select(due.c.recording_id)))
-        values = {"claimed_by": mark.run, "attempts": recordings.c.attempts + 1}
-        return await self._move_many(chosen, State.DISCOVERED, State.TRANSFERRING, mark, values)
+    async def _claim(self, account: str, mark: Mark, limit: int, due: Due, edge: datetime | None = None) -> list[Entry]:
+        asked = {"chosen_account": account, "most": limit, **({} if edge is None else {"edge": edge})}
+        async with at_once(self.engine) as opened:
+            return [to_entry(row) for row in await opened.execute(_claim_of(due), {**asked, **_said(mark)})]
 
     async def hand_back(self, account: str, mark: Mark, *, forgive: bool) -> int:
         """Free recordings that are marked as in transfer. Only for the holder of the account's transfer lock.
@@ -179,9 +179,7 @@ class Catalogue:
     async def _move_many(
         self, where: ColumnElement[bool], before: State, after: State, mark: Mark, values: Mapping[str, object]
     ) -> list[Entry]:
-        require_move(before, after)
-        moved = _moved(where, before, after, values, recordings)
-        statement = select(moved).add_cte(_logged(moved, before, after).cte("logged"))
+        statement = _move_of_many(where, before, after, values)
         async with at_once(self.engine) as opened:
             return [to_entry(row) for row in await opened.execute(statement, _said(mark))]
 
@@ -217,6 +215,35 @@ def _moved(
     """Build the guarded update: it touches nothing that is no longer in the state `before`."""
     guarded = update(recordings).where(where, recordings.c.state == before).values(state=after, **values)
     return guarded.returning(*returned).cte("moved")
+
+
+def _move_of_many(
+    where: ColumnElement[bool], before: State, after: State, values: Mapping[str, object]
+) -> Select[*tuple[object, ...]]:
+    """Build the move of whatever is chosen, and have all of each row come back."""
+    require_move(before, after)
+    moved = _moved(where, before, after, values, recordings)
+    return select(moved).add_cte(_logged(moved, before, after).cte("logged"))
+
+
+@lru_cache
+def _claim_of(due: Due) -> Select[*tuple[object, ...]]:
+    """Build a claim of the due recordings. Kept, like the move of one."""
+    table, edge = recordings.c, bindparam("edge", type_=moment)
+    account, place = table.account == bindparam("chosen_account"), (table.call_start, table.recording_id)
+    within = {Due.BEFORE: table.call_start < edge, Due.SINCE: table.call_start >= edge, Due.ANY: true()}[due]
+    chosen = (
+        select(table.recording_id)
+        .where(account, table.state == State.DISCOVERED, table.next_attempt_at <= bindparam("said_at", type_=moment))
+        .where(CLAIMABLE, within)
+        .order_by(*place if due is Due.BEFORE else (table.next_attempt_at, *place))
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+        .cte("due")  # a plain subquery may be run once for each row, and so would its limit
+    )
+    values = {"claimed_by": bindparam("said_run", type_=Text), "attempts": table.attempts + 1}
+    taken = and_(account, table.recording_id.in_(select(chosen.c.recording_id)))
+    return _move_of_many(taken, State.DISCOVERED, State.TRANSFERRING, values)
 
 
 @lru_cache(maxsize=256)
