@@ -10,6 +10,7 @@ from datetime import timedelta
 from archiver.core.model import State
 from archiver.simulator import Account, Fault, Operation, SimRecording, Status
 from tests.integration.test_backfill import NEW, OLD, archived, ask, begun, pause
+from tests.integration.test_exports import exporting
 from tests.integration.test_purge import deleting
 from tests.support.desk import MakeDesk
 from tests.support.simulator import NOON
@@ -77,3 +78,21 @@ def test_the_same_command_goes_on_once_all_is_listed(desk: MakeDesk) -> None:
     made.change("update backfills set listed_until = until, listed_at = now()")
     made.does(*command)
     assert [one["backfill"] for one in json.loads(made.does("backfill", "--json"))] == [1]
+
+
+async def test_ten_pages_of_new_calls_cost_fifteen_requests(world: MakeWorld) -> None:
+    """At an account that is known: eleven pages, the new stretch, a count, and the export's own."""
+    fresh = calls(100, days=0.5)
+    made = await exporting(world, calls(3))
+    made.section("sync")["page_size"] = 10
+    await made.sync()
+    for one in fresh:
+        made.simulator.put(replace(one, id=one.id + 1000))
+    made.clock.move(hours=1)
+    made.time.seconds += 3600
+    before = len(made.simulator.requests)
+
+    done = await made.sync()
+
+    assert done.reports["acme"].exported == 100
+    assert len(made.simulator.requests) - before == 15
