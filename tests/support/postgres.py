@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import uuid
@@ -138,16 +139,27 @@ class Databases:
             return False
 
 
+def in_memory() -> Path | None:
+    """A folder in memory, where there is one with room.
+
+    Some file systems are slow to make files where many were just removed: that took up to half of the tests' time.
+    """
+    folder = Path("/dev/shm")
+    there = folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 << 30
+    return folder if there else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a running server, without durability: only the tests lose by a power cut."""
     # not below pytest's own folder: as root the server runs as another user, who may not look into it
-    folder = Path(tempfile.mkdtemp(prefix="archiver-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="archiver-pg-", dir=in_memory()))
     server = get_server(folder / "data", cleanup_mode="delete")
     url = server.get_uri()
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         admin(url, f"alter system set {setting} = off")
     admin(url, "alter system set max_connections = 200")
+    admin(url, "alter system set max_wal_size = '256MB'")
     admin(url, "select pg_reload_conf()")
     yield url
     server.cleanup()
