@@ -10,9 +10,10 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -208,9 +209,12 @@ class MakeDesk(Protocol):
         ...
 
 
+Furnished = Callable[[StoreServer], AbstractContextManager[MakeDesk]]
+
+
 @contextmanager
 def desks(
-    backstage: Backstage, workshop: Workshop, plain: StoreServer, locking: StoreServer, databases: Databases
+    backstage: Backstage, workshop: Workshop, databases: Databases, locking: StoreServer, plain: StoreServer
 ) -> Iterator[MakeDesk]:
     """Yield a maker; everything that it made is gone afterwards. `locking`: the store of buckets with object lock."""
     with ExitStack() as stack:
@@ -267,27 +271,21 @@ def workshop() -> Iterator[Workshop]:
         process.stdin.close()
 
 
+@pytest.fixture(scope="session")
+def furnished(backstage: Backstage, workshop: Workshop, moto_store: StoreServer, databases: Databases) -> Furnished:
+    """Give a function that takes the store of all buckets without object lock."""
+    return partial(desks, backstage, workshop, databases, moto_store)
+
+
 @pytest.fixture
-def desk(
-    backstage: Backstage,
-    workshop: Workshop,
-    strict_store: StoreServer,
-    moto_store: StoreServer,
-    databases: Databases,
-) -> Iterator[MakeDesk]:
+def desk(furnished: Furnished, strict_store: StoreServer) -> Iterator[MakeDesk]:
     """A maker of worlds that live as long as the test."""
-    with desks(backstage, workshop, strict_store, moto_store, databases) as make:
+    with furnished(strict_store) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
-def module_desk(
-    backstage: Backstage,
-    workshop: Workshop,
-    strict_server: StoreServer,
-    moto_store: StoreServer,
-    databases: Databases,
-) -> Iterator[MakeDesk]:
+def module_desk(furnished: Furnished, strict_server: StoreServer) -> Iterator[MakeDesk]:
     """A maker of worlds that the tests of a module share: they only look."""
-    with desks(backstage, workshop, strict_server, moto_store, databases) as make:
+    with furnished(strict_server) as make:
         yield make

@@ -188,7 +188,7 @@ class World:
         return {key: body for key, body in (await self.objects()).items() if key.endswith(".mp3")}
 
     def _objects(self) -> dict[str, bytes]:
-        if self.store.strict:  # it does not list
+        if self.store.strict:  # it lies in this process: no need to ask for each
             return {
                 key: held.body for (bucket, key), held in self.store.strict.objects.items() if bucket == self.bucket
             }
