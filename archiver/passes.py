@@ -14,10 +14,11 @@ from functools import cached_property, partial
 import structlog
 
 from archiver.adapters.database import exclusive
-from archiver.adapters.run_log import begin_run, end_run
+from archiver.adapters.run_log import PassEnd, begin_run, end_run
 from archiver.app import App
 from archiver.assembly import Assembly
 from archiver.budgeting import Budgeting, warn
+from archiver.core.health import Stop
 from archiver.core.model import Entry, Slice, State
 from archiver.core.plan import Plan
 from archiver.core.report import PassReport, exit_code
@@ -169,6 +170,7 @@ class Pass:
     def _note_stop(self, context: Context, stage: str, error: ArchiverError) -> None:
         report = context.report
         report.stopped = report.stopped or f"{stage}: {error}"
+        report.stop = report.stop or Stop(type(error).__name__, f"{stage}: {error}", isinstance(error, StopDaemon))
         report.exit_code = max(report.exit_code, error.exit_code)
         if isinstance(error, AccountBusy):
             log.warning("stage_busy", stage=stage, reason=str(error))
@@ -180,9 +182,11 @@ class Pass:
         """Write the run down in the catalogue and sum it up in one event, however it ends."""
         began, code = time.monotonic(), 1  # a bug, unless something better is known
         before = {name: (source.sent, source.retries) for name, source in self.app.sources.items()}
+        whole = False  # every account came to its end, or to its stop
 
         def conclude(open_gaps: int) -> int:
-            nonlocal code
+            nonlocal code, whole
+            whole = command == "sync" and not self.stopping()
             refused = 0 if self.refusal is None else self.refusal.exit_code
             code = INTERRUPTED if self.stopping() else refused or exit_code(self.reports.values(), open_gaps)
             return code
@@ -202,7 +206,12 @@ class Pass:
                 counts = self.counts()
                 spent = round(time.monotonic() - began, 3)
                 log.info("pass_finished", command=command, exit_code=code, seconds=spent, accounts=counts)
-                await end_run(self.app.engine, self.run, code, counts, self.app.clock())
+                records = {name: report.as_record() for name, report in self.reports.items()}
+                ends = self._ends() if whole else []
+                await end_run(self.app.engine, self.run, code, records, self.app.clock(), ends)
+
+    def _ends(self) -> list[PassEnd]:
+        return [PassEnd(name, report.stop, report.clock_seconds) for name, report in self.reports.items()]
 
     def _count_requests(self, before: Mapping[str, tuple[Counter[str], Counter[str]]]) -> None:
         for name, (sent, retries) in before.items():

@@ -14,7 +14,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from archiver.errors import StopDaemon, Transient, Unreachable
+from archiver.errors import ArchiverError, StopDaemon, Transient, Unreachable
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -71,14 +71,17 @@ class Interrupt:
         return None if task.cancelled() else task.result()
 
 
-async def patiently(open_it: Callable[[], Awaitable[T]], interrupt: Interrupt) -> T | None:
-    """Call until the neighbours are in reach, with growing pauses. None: a signal came first."""
+async def patiently(
+    open_it: Callable[[], Awaitable[T]], interrupt: Interrupt, tell: Callable[[ArchiverError], None]
+) -> T | None:
+    """Call until the neighbours are in reach, with growing pauses, and tell why. None: a signal came first."""
     wait = FIRST_WAIT
     while not interrupt.stopping():
         try:
             return await open_it()
         except (Unreachable, Transient) as error:
             log.warning("neighbour_awaited", reason=str(error), hint=error.hint, seconds=wait)
+            tell(error)
         await interrupt.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT)
     return None

@@ -20,6 +20,7 @@ from archiver.adapters.source_http import Call, SourceHttp
 from archiver.adapters.token import TokenProvider
 from archiver.core.listing import ID_PATTERN, format_time, parse_page, parse_recording
 from archiver.core.model import Malformed, Page, Recording, Slice
+from archiver.core.timing import Durations
 from archiver.errors import BodyRejected, ConfigError, SkipItem
 from archiver.stages.ports import AudioStream
 
@@ -74,6 +75,11 @@ class RecordingsApi:
     def sent(self) -> Counter[str]:
         """The same by operation."""
         return self._http.sent.copy()
+
+    @property
+    def took(self) -> dict[str, Durations]:
+        """How long answers took to begin, by operation."""
+        return dict(self._http.took)
 
     @property
     def retries(self) -> Counter[str]:

@@ -1,15 +1,26 @@
-"""The runs of the program: what was started when, and how it ended."""
+"""The runs of the program: what was started when, how it ended, and how each account's last pass did."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.database import connection
-from archiver.adapters.tables import runs
+from archiver.adapters.tables import accounts, runs
+from archiver.core.health import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class PassEnd:
+    """How a pass over one account has ended."""
+
+    account: str
+    stop: Stop | None  # None: it was good
+    clock_seconds: int | None  # the source's clock is so far ahead of ours; None: it has not said
 
 
 async def begin_run(engine: AsyncEngine, run: str, command: str, now: datetime) -> None:
@@ -18,8 +29,24 @@ async def begin_run(engine: AsyncEngine, run: str, command: str, now: datetime) 
         await opened.execute(insert(runs).values(run_id=run, command=command, started_at=now))
 
 
-async def end_run(engine: AsyncEngine, run: str, exit_code: int, counts: Mapping[str, object], now: datetime) -> None:
-    """Write down how a run has ended."""
+async def end_run(
+    engine: AsyncEngine, run: str, exit_code: int, counts: Mapping[str, object], now: datetime,
+    ends: Iterable[PassEnd] = (),
+) -> None:  # fmt: skip
+    """Write down how a run has ended, and how its pass over each account has."""
     values = {"finished_at": now, "exit_code": exit_code, "counts": counts}
     async with connection(engine) as opened:
         await opened.execute(update(runs).where(runs.c.run_id == run).values(**values))
+        for end in ends:
+            await opened.execute(update(accounts).where(accounts.c.account == end.account).values(_values(end, now)))
+
+
+def _values(end: PassEnd, now: datetime) -> dict[str, object]:
+    stop = end.stop
+    values: dict[str, object] = {
+        "stop_kind": stop and stop.kind,
+        "stop_reason": stop and stop.reason,
+        "stop_final": stop and stop.final,
+    }
+    values |= {"good_pass_at": now} if stop is None else {}
+    return values if end.clock_seconds is None else values | {"clock_seconds": end.clock_seconds}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from archiver.adapters.http_outcomes import (
 )
 from archiver.adapters.limiter import PATIENCE, Clock, Limiter, Sleep, utc_now
 from archiver.adapters.token import TokenProvider
+from archiver.core.timing import Durations
 from archiver.errors import ArchiverError, BodyRejected, Throttled, Transient, Unreachable
 
 log = structlog.get_logger()
@@ -75,7 +76,7 @@ class Call:
 
 
 class SourceHttp:
-    """Sends the requests of one account. `requests_sent`, `sent` and `retries` (by cause) only ever grow."""
+    """Sends the requests of one account. `requests_sent`, `sent`, `retries` (by cause) and `took` only ever grow."""
 
     def __init__(
         self,
@@ -97,6 +98,7 @@ class SourceHttp:
         self.requests_sent = 0
         self.sent: Counter[str] = Counter()  # requests by operation
         self.retries: Counter[str] = Counter()
+        self.took: defaultdict[str, Durations] = defaultdict(Durations)  # until an answer began, by operation
 
     async def run(self, call: Call, attempt: Callable[[Call], Awaitable[T]]) -> T:
         """Make attempts until one succeeds. Raises the last one's error, Unreachable where retrying was no help."""
@@ -179,6 +181,7 @@ class SourceHttp:
         request = self._client.build_request(call.method, url, headers=headers, json=call.body)
         self.requests_sent += 1
         self.sent[call.operation] += 1
+        began = self._clock()
         try:
             async with asyncio.timeout(_HEADERS_SECONDS):
                 response = await self._client.send(request, stream=True)
@@ -187,6 +190,7 @@ class SourceHttp:
             if token is None:
                 raise call.failed(Outcome.RETRY, f"redirect_{type(original(error)).__name__}") from None
             raise self.translated(call, error) from None
+        self.took[call.operation].observe(self._clock() - began)
         if token is not None:
             self._compare_clocks(response)
         if token is not None and self._is_throttled(call, response):

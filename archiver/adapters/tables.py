@@ -47,7 +47,18 @@ accounts = Table(
     ),
     Column("protected_under", Text, comment="holds and locks of all rows were settled by it"),
     Column("holds_checked_at", moment, comment="the bucket's holds were compared"),
+    # how the passes end, for those who watch
+    Column("added_at", moment, nullable=False, server_default=text("now()"), comment="its first pass began"),
+    Column("good_pass_at", moment, comment="a pass last came to its end without a stop"),
+    Column("stop_kind", Text, comment="class of the error that stopped the last pass; null: none did"),
+    Column("stop_reason", Text),
+    Column("stop_final", Boolean, comment="a person must act"),
+    Column("clock_seconds", BigInteger, comment="the source's clock was so far ahead of ours"),
     CheckConstraint("page_base in (0, 1)", name="page_base"),
+    CheckConstraint(
+        "(stop_kind is null) = (stop_reason is null) and (stop_kind is null) = (stop_final is null)",
+        name="stop_is_whole",
+    ),
 )
 
 recordings = Table(

@@ -1,16 +1,19 @@
-"""`status --max-age`: whether the archive still moves. One cheap question, for health checks."""
+"""`status --check` and `status --max-age`: whether the archive does its work, for health checks."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from archiver.adapters import database
 from archiver.adapters.catalogue_reads import Reads
-from archiver.app import now, open_engine
-from archiver.cli.common import moment, out, print_json, span
+from archiver.app import now, open_engine, shared_quota
+from archiver.cli.common import State, complain, echo, moment, out, print_json, run, span
 from archiver.core import duration
-from archiver.errors import ConfigError, Unreachable
+from archiver.core.health import AccountFacts, Cause, Level
+from archiver.errors import ArchiverError, ConfigError, Unreachable
 from archiver.settings import Settings
+from archiver.watch.look import Look, blind, look
 
 
 def length(option: str, text: str) -> timedelta:
@@ -37,3 +40,56 @@ async def tell_freshness(settings: Settings, max_age: timedelta, *, as_json: boo
     else:
         out.print(f"Last progress: {moment(last)}, {span(age)} ago")
     return 0 if fresh else Unreachable.exit_code
+
+
+def run_check(state: State, *, as_json: bool) -> int:
+    """Print how the archive does in one line. Returns a Nagios plugin's exit code: 3 where it cannot be told."""
+    try:
+        found = run(_look(state.settings(quiet=True)))
+    except ArchiverError as error:  # a configuration that does not load, say
+        complain(error)
+        echo(f"ARCHIVER UNKNOWN - {error}\n")
+        return Level.UNKNOWN
+    if as_json:
+        print_json(found.as_document())
+    else:
+        echo(f"ARCHIVER {found.level.name} - {_told(found)} | {' '.join(_figures(found))}\n")
+    return found.level
+
+
+async def _look(settings: Settings) -> Look:
+    async with open_engine(settings) as engine:
+        quotas = {account.name: shared_quota(account, engine) for account in settings.accounts}
+        try:
+            return await look(settings, engine, quotas, now())
+        except ArchiverError as error:
+            return blind(Cause.CATALOGUE, error, now())
+
+
+def _told(found: Look) -> str:
+    """Say what is wrong, the worst first; else when the last passes were good. No `|`: figures begin behind one."""
+    if not found.reasons:
+        oldest = min((one.good_pass for one in found.accounts if one.good_pass is not None), default=found.at)
+        count = len(found.accounts)
+        return f"{count} account{'s' * (count != 1)}, every one passed well in the last {span(found.at - oldest)}"
+    told = (f"{one.account + ': ' if one.account else ''}{one.message}{_age(one.age)}" for one in found.reasons)
+    return "; ".join(told).replace("|", "/").replace("\n", " ")
+
+
+def _age(age: timedelta | None) -> str:
+    return "" if age is None else f" ({span(age)})"
+
+
+def _figures(found: Look) -> Iterator[str]:
+    """Performance data, each as name=value and unit."""
+    for one in found.accounts:
+        yield f"{one.account}_archived_bytes={one.bytes}B"
+        yield f"{one.account}_open_gaps={sum(one.gaps.values())}"
+        yield from _since(found.at, one)
+
+
+def _since(at: datetime, one: AccountFacts) -> Iterator[str]:
+    moments = {"lag": one.watermark, "last_good_pass": one.good_pass, "oldest_pending": one.oldest_pending}
+    for name, moment_of in moments.items():
+        if moment_of is not None:
+            yield f"{one.account}_{name}={round((at - moment_of).total_seconds())}s"

@@ -30,7 +30,7 @@ from archiver.cli.common import (
     table,
     words,
 )
-from archiver.cli.health import length, tell_freshness
+from archiver.cli.health import length, run_check, tell_freshness
 from archiver.cli.pausing import told as told_pause
 from archiver.cli.restore import restore
 from archiver.cli.summary import show_gaps
@@ -57,10 +57,16 @@ def status(
         str | None,
         typer.Option(metavar="DURATION", help="Tell only whether work was done within this time, like 2h: 0 or 5."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="One line for Nagios and its exit codes: 0 ok, 1 warning, 2 critical, 3.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show counts by state, bytes, watermark and lag of each account, the last pass, and open gaps."""
     state: State = context.obj
+    if check:
+        leave(run_check(state, as_json=as_json))
+        return
     if max_age is not None:
         longest = length("--max-age", max_age)
         leave(run(tell_freshness(state.settings(quiet=True), longest, as_json=as_json)))

@@ -20,6 +20,8 @@ from archiver.errors import ConfigError
 from archiver.passes import Pass
 from archiver.scheduler import INTERRUPTED, Daemon, Interrupt, patiently
 from archiver.settings import Settings
+from archiver.watch.endpoint import endpoint
+from archiver.watch.monitor import Monitor
 
 log = structlog.get_logger()
 
@@ -40,10 +42,12 @@ def run_daemon(context: typer.Context) -> None:
 async def _daemon(settings: Settings) -> None:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
-    async with AsyncExitStack() as stack:
-        app = await patiently(lambda: stack.enter_async_context(open_app(settings)), interrupt)
+    monitor = Monitor(settings, now)
+    async with endpoint(settings.http.listen, monitor.see), AsyncExitStack() as stack:
+        app = await patiently(lambda: stack.enter_async_context(open_app(settings)), interrupt, monitor.awaits)
         if app is None:
             return
+        monitor.opened(app)
         log.info("daemon_started", accounts=list(app.sources), every=settings.sync.every.total_seconds())
 
         async def one_pass() -> int:
@@ -54,7 +58,8 @@ async def _daemon(settings: Settings) -> None:
                 sleep=interrupt.sleep,
                 longest=settings.sync.every,
             )
-            return await work.sync()
+            with monitor.watching(work.reports) as ended:
+                return ended(await work.sync())
 
         await Daemon(work=one_pass, interrupt=interrupt, every=settings.sync.every, clock=now).run()
         log.info("daemon_stopped")

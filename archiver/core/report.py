@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
+
+from archiver.core.health import Stop
+from archiver.core.timing import Durations, Slowest
 
 PLAIN = (
     "listed",
@@ -40,6 +44,7 @@ PLAIN = (
     "requests",
 )
 MOST_NAMED = 200  # failures named one by one; beyond that they are only counted
+MOST_KEPT = 20  # of those, kept in the catalogue with the run
 
 
 @dataclass(slots=True)
@@ -84,8 +89,11 @@ class PassReport:
     failures: Counter[str] = field(default_factory=Counter)  # by kind, this pass
     kept: Counter[str] = field(default_factory=Counter)  # not deleted at the last check, by reason
     named: dict[str, str] = field(default_factory=dict)  # recording id -> why it failed
+    transfers: Durations = field(default_factory=Durations)  # of single recordings, into the bucket
+    slowest: Slowest = field(default_factory=Slowest)  # of these
     stage: str = ""  # the one that is at work, for progress displays
     stopped: str = ""  # why the pass ended early
+    stop: Stop | None = None  # the same for those who watch
     exit_code: int = 0  # of the stop
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
@@ -94,6 +102,16 @@ class PassReport:
         self.failures[kind] += 1
         if len(self.named) < MOST_NAMED:
             self.named[recording_id] = reason
+
+    def took(self, recording_id: str, seconds: float) -> None:
+        """Count how long one recording was on its way into the bucket."""
+        self.transfers.observe(seconds)
+        self.slowest.observe(seconds, recording_id)
+
+    def as_record(self) -> dict[str, object]:
+        """Give the numbers, the slowest transfers, and why single recordings failed: for the catalogue."""
+        slowest = [{"recording_id": name, "seconds": round(spent, 3)} for spent, name in self.slowest.found]
+        return self.as_counts() | {"slowest": slowest, "failed": dict(islice(self.named.items(), MOST_KEPT))}
 
     def as_counts(self) -> dict[str, object]:
         """Numbers for the log, the catalogue and `--json`."""

@@ -4,11 +4,14 @@ from archiver.settings.auth import Auth, PasswordAuth, RefreshAuth, TokenAuth
 from archiver.settings.loader import load
 from archiver.settings.models import Account, Database, Logging, Settings, Sync, Vault
 from archiver.settings.schema import schema_text, write_schema
+from archiver.settings.watching import Health, Http
 
 __all__ = [
     "Account",
     "Auth",
     "Database",
+    "Health",
+    "Http",
     "Logging",
     "PasswordAuth",
     "RefreshAuth",

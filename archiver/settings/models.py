@@ -28,6 +28,7 @@ from archiver.settings.types import (
     is_plain_remote,
     postgres_url,
 )
+from archiver.settings.watching import Health, Http
 
 _HTTPS_ONLY = "must be https:// (http:// only for this machine, or with allow_http: true beside it)"
 
@@ -218,6 +219,8 @@ class Settings(Section):
         default=None, description="The policies file, beside this file."
     )
     logging: Logging = Logging()
+    http: Http = Http()
+    health: Health = Health()
     encryption_key: Annotated[FernetKey | None, Blank] = Field(
         default=None, description="Fernet key for refresh tokens in the catalogue."
     )

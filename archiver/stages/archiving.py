@@ -73,7 +73,9 @@ class Archivist:
         part = self.store.part_size
         # twice: the pieces as they come and the part made of them
         async with self.budget.lend(2 * min(recording.size or part, part)):
+            began = self.context.clock()
             deposited = await bring(recording, place)
+            self.context.report.took(entry.id, (self.context.clock() - began).total_seconds())
         await self._write_sidecar(entry, key, deposited)
         fixity = deposited.fixity
         mark = self.context.mark("stored", key=key, sha256=fixity.sha256, size=fixity.size, **said)

@@ -1,0 +1,1 @@
+"""How the archiver is watched: looks at the catalogue, metrics, and the endpoint that gives both."""

@@ -1,0 +1,107 @@
+"""How the archive does, looked at for health, metrics and `status --check`; not more often than it can bear."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from archiver.adapters import database
+from archiver.adapters.health_reads import HealthReads
+from archiver.adapters.quota import SharedQuota, Standing
+from archiver.core.health import AccountFacts, Cause, Level, Limits, Reason, judge, worst
+from archiver.errors import ArchiverError
+from archiver.settings import Settings
+
+BLIND = frozenset({Cause.STARTING, Cause.CATALOGUE})  # nothing is known of the archive
+PASSES_MISSED = 4
+SHORTEST = timedelta(hours=1)
+PATIENCE = 10.0  # seconds for one look
+KEPT = 10.0  # seconds that a look is good for, and at least:
+SHARE = 20  # of the time, at most the 20th part is spent on looking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The archive as it was at one moment."""
+
+    at: datetime
+    reasons: Sequence[Reason]
+    accounts: Sequence[AccountFacts] = ()
+    quotas: Mapping[str, Standing] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Level:
+        """Level of it all."""
+        return worst(self.reasons)
+
+    def as_document(self) -> dict[str, object]:
+        """Give it as JSON, for /healthz."""
+        reasons = [reason.as_document() for reason in self.reasons]
+        return {"status": self.level.name.lower(), "checked_at": self.at.isoformat(), "reasons": reasons}
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Read the limits of the configuration."""
+    health = settings.health
+    return Limits(
+        last_pass=health.last_pass or max(PASSES_MISSED * settings.sync.every, SHORTEST),
+        pending=health.pending,
+        gap=health.gap,
+        fixity=health.fixity,
+        newest_call=health.newest_call,
+    )
+
+
+async def look(settings: Settings, engine: AsyncEngine, quotas: Mapping[str, SharedQuota], now: datetime) -> Look:
+    """Look at the catalogue and judge what is there. Raises Unreachable, SchemaError or StopDaemon."""
+    async with database.translated(), asyncio.timeout(PATIENCE):
+        await database.require_schema(engine)
+        accounts = await HealthReads(engine).facts([account.name for account in settings.accounts])
+        standings = {name: await quota.standing() for name, quota in quotas.items()}
+    return Look(at=now, accounts=accounts, quotas=standings, reasons=judge(accounts, limits_of(settings), now))
+
+
+def blind(cause: Cause, error: ArchiverError | str, now: datetime) -> Look:
+    """Say that nothing can be seen, and why."""
+    return Look(at=now, reasons=[Reason(level=Level.CRITICAL, cause=cause, message=str(error))])
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Keeps the last look, so that many questions cost the database one."""
+
+    clock: Callable[[], datetime]
+    take: Callable[[], Awaitable[Look]] | None = None  # looks at the catalogue; None: it is not open yet
+    awaited: str = "the daemon is starting"  # what it waits for, until `take` is there
+    seconds: Callable[[], float] = time.monotonic
+    last: Look | None = None
+    good_until: float = 0.0
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def now(self) -> Look:
+        """Look, or give the last look where it is good enough."""
+        async with self.looking:
+            if self.last is None or self.seconds() >= self.good_until:
+                self.last = await self._fresh()
+            return self.last
+
+    def forget(self) -> None:
+        """Look anew at the next question: something has changed."""
+        self.good_until = 0.0
+
+    async def _fresh(self) -> Look:
+        if self.take is None:
+            return blind(Cause.STARTING, self.awaited, self.clock())
+        began = self.seconds()
+        try:
+            found = await self.take()
+        except ArchiverError as error:
+            return blind(Cause.CATALOGUE, error, self.clock())
+        spent = self.seconds() - began
+        self.good_until = self.seconds() + max(KEPT, SHARE * spent)
+        return found
