@@ -47,7 +47,7 @@ def render(seen: Seen) -> bytes:
     return generate_latest(registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keeps it by its identity
 class _Everything(Collector):
     seen: Seen
 
