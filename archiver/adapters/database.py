@@ -147,13 +147,14 @@ async def exclusive(engine: AsyncEngine, account: str, stage: str) -> AsyncItera
 
 async def _release(held: AsyncConnection, lock: Mapping[str, str]) -> None:
     """Free the lock, whatever has become of its session."""
+    freed = False
     try:
         # closing the session alone would free it a moment later: who asks next must not find it taken
         with suppress(SQLAlchemyError):
-            await held.execute(text(f"select pg_advisory_unlock({LOCK_ID})"), lock)
+            freed = bool(await held.scalar(text(f"select pg_advisory_unlock({LOCK_ID})"), lock))
     finally:
-        # never hand this session back to the pool: it may still be locked
-        await held.invalidate()
+        if not freed:  # it may still hold the lock: never hand it back to the pool
+            await held.invalidate()
 
 
 def migrations_folder() -> Path:

@@ -56,6 +56,7 @@ class Transfer:
     retention: SourceRetention | None = None  # None: the source deletes nothing by itself
     claimed: deque[Entry] = field(default_factory=deque)
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    dry: bool = False  # nothing more was to be claimed in this round
     left: int = 0  # recordings that this round may still claim
     streak: int = 0
 
@@ -85,7 +86,8 @@ class Transfer:
         """Order exports, fetch single recordings meanwhile, then fetch exports. True: there may be more to do."""
         room, closed = await self.room(), self.exporting.closed
         await self.exporting.order(room)
-        self.left = allowed = max(room, 1)
+        self.left, self.dry = max(room, 1), False
+        allowed = self.left
         await run_workers(self.concurrency, self._work)
         limited = self.left <= 0
         await self.exporting.collect(None if limited else self._patience())
@@ -124,9 +126,10 @@ class Transfer:
 
     async def _next(self) -> Entry | None:
         async with self.claiming:
-            if not self.claimed and not self.context.stopping() and self.left > 0:
+            if not self.claimed and not self.dry and not self.context.stopping() and self.left > 0:
                 self.claimed.extend(await self._claim())
                 self.left -= len(self.claimed)
+                self.dry = not self.claimed
             return None if self.context.stopping() or not self.claimed else self.claimed.popleft()
 
     async def _claim(self) -> list[Entry]:

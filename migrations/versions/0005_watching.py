@@ -16,9 +16,7 @@ MOMENT = sa.DateTime(timezone=True)
 def upgrade() -> None:
     """Apply. Nothing that is there is changed: a program of the version before can go on beside it."""
     for column in (
-        sa.Column(
-            "added_at", MOMENT, nullable=False, server_default=sa.text("now()"), comment="its first pass began"
-        ),
+        sa.Column("added_at", MOMENT, nullable=False, server_default=sa.text("now()"), comment="its first pass began"),
         sa.Column("good_pass_at", MOMENT, comment="a pass last came to its end without a stop"),
         sa.Column("stop_kind", sa.Text(), comment="class of the error that stopped the last pass; null: none did"),
         sa.Column("stop_reason", sa.Text()),

@@ -42,6 +42,16 @@ async def test_the_lock_can_be_had_again_at_once(engine: AsyncEngine) -> None:
         assert await query(engine, LOCKS) == []
 
 
+async def test_a_session_that_has_freed_its_lock_takes_the_next_one(engine: AsyncEngine, database_url: str) -> None:
+    """A new session for each stage of each pass cost more than the rest of a quiet pass."""
+    alone, holders = open_engine(database_url, pool_size=1), set()
+    for stage in ("discover", "transfer", "verify"):
+        async with exclusive(alone, "acme", stage):
+            holders.update(await query(engine, LOCKS))
+    await alone.dispose()
+    assert len(holders) == 1
+
+
 async def test_an_error_inside_comes_out_as_it_is_and_frees_the_lock(engine: AsyncEngine) -> None:
     for error in (IntegrityError("bytes and record disagree"), TimeoutError("of something else"), KeyError("a bug")):
         with pytest.raises(type(error)) as raised:

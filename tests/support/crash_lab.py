@@ -199,11 +199,11 @@ class Lab:
         """Make a fresh world, with what happens in it beforehand."""
         self.clock.now, store = NOON, self._store_of(scenario)
         with self.make_database() as url, tempfile.TemporaryDirectory(prefix="archiver-crash-") as folder:
-            make = world_maker(self.start, store, url, Path(folder), self.clock, locks=scenario.locks)
+            engine = database.open_engine(url, pool_size=1)
+            make = world_maker(self.start, store, url, engine, Path(folder), self.clock, locks=scenario.locks)
             sync = {"concurrency": 1, "lookback": "0s", **scenario.sync}
             world = await make(scenario.account, behaviour=scenario.behaviour, sync=sync)
             world.policies = dict(scenario.policies)
-            engine = database.open_engine(url, pool_size=1)
             experiment = Experiment(scenario=scenario, world=world, forge=self.forge, engine=engine)
             try:
                 for event in scenario.before:

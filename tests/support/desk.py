@@ -19,7 +19,6 @@ from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import text
 
 from archiver.adapters import database
 from archiver.core.model import Entry
@@ -176,14 +175,7 @@ class Desk:
 
     def change(self, statement: str) -> None:
         """Change the database behind the archiver's back."""
-
-        async def changing() -> None:
-            engine = database.open_engine(self.world.database_url, pool_size=1)
-            async with engine.begin() as opened:
-                await opened.execute(text(statement))
-            await engine.dispose()
-
-        self.backstage.call(changing())
+        self.backstage.call(self.world.change(statement))
 
     def spoil(self, key: str, body: bytes = b"\xff\xfb\x90\x00" * 100) -> None:
         """Change an object behind the archiver's back."""
@@ -242,7 +234,9 @@ def desks(
             folder = Path(tempfile.mkdtemp(prefix="archiver-desk-"))
             stack.callback(shutil.rmtree, folder)
             store = locking if locks else plain
-            build = world_maker(start, store, url, folder, Clock(), locks=locks)
+            eye = database.open_engine(url, pool_size=1)
+            stack.callback(lambda: backstage.call(eye.dispose()))
+            build = world_maker(start, store, url, eye, folder, Clock(), locks=locks)
             world = backstage.call(build(account, behaviour=behaviour, sync=sync))
             gate = Gate(url)
             backstage.call(gate.open())

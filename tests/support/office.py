@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from archiver import plans
-from archiver.adapters import database
 from archiver.adapters.controls import Controls
 from archiver.app import App, new_run_id
 from archiver.cli.deleting import RETENTION, history_of
@@ -28,11 +27,7 @@ ANNA, BERTA = "Anna", "Berta"
 @asynccontextmanager
 async def controls_of(here: World) -> AsyncIterator[Controls]:
     """The log of decisions, as a command opens it."""
-    engine = database.open_engine(here.database_url, pool_size=2)
-    try:
-        yield Controls(engine)
-    finally:
-        await engine.dispose()
+    yield Controls(here.eye)
 
 
 async def hold(

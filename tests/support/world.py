@@ -13,9 +13,9 @@ from typing import Protocol
 import pytest
 import yaml
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.adapters import database
-from archiver.adapters.catalogue_reads import Reads
+from archiver.adapters.catalogue_reads import Reads, Search
 from archiver.adapters.object_store_clients import Patience
 from archiver.app import App, Waiting, new_run_id, open_app
 from archiver.core.gaps import Gap
@@ -58,6 +58,7 @@ class World:
     store: StoreServer
     bucket: str
     database_url: str
+    eye: AsyncEngine  # looks at the database from outside, and changes it as nobody else would
     folder: Path
     clock: Clock
     document: dict[str, object]
@@ -143,11 +144,7 @@ class World:
 
     async def entries(self) -> dict[str, Entry]:
         """All recordings of the catalogue, by id."""
-        engine = database.open_engine(self.database_url, pool_size=2)
-        try:
-            return {entry.id: entry async for entry in Reads(engine).entries("acme", list(State))}
-        finally:
-            await engine.dispose()
+        return {entry.id: entry for entry in await Reads(self.eye).search(Search(account="acme"), limit=1_000_000)}
 
     async def states(self) -> dict[str, State]:
         """State of each recording."""
@@ -155,29 +152,17 @@ class World:
 
     async def gaps(self) -> dict[str, Gap]:
         """The gap list: by recording id, or by its kind where it is about the listing."""
-        engine = database.open_engine(self.database_url, pool_size=2)
-        try:
-            return {gap.recording_id or gap.kind: gap for gap in await Reads(engine).gaps(limit=1000)}
-        finally:
-            await engine.dispose()
+        return {gap.recording_id or gap.kind: gap for gap in await Reads(self.eye).gaps(limit=1000)}
 
     async def query(self, statement: str) -> list[tuple[object, ...]]:
         """Ask the database directly."""
-        engine = database.open_engine(self.database_url, pool_size=2)
-        try:
-            async with engine.connect() as opened:
-                return [tuple(row) for row in await opened.execute(text(statement))]
-        finally:
-            await engine.dispose()
+        async with self.eye.connect() as opened:
+            return [tuple(row) for row in await opened.execute(text(statement))]
 
     async def change(self, statement: str) -> None:
         """Change the database directly, as a killed process would have left it."""
-        engine = database.open_engine(self.database_url, pool_size=1)
-        try:
-            async with engine.begin() as opened:
-                await opened.execute(text(statement))
-        finally:
-            await engine.dispose()
+        async with self.eye.begin() as opened:
+            await opened.execute(text(statement))
 
     async def objects(self) -> dict[str, bytes]:
         """Every object of the bucket with its bytes, looked at from outside."""
@@ -218,35 +203,57 @@ class MakeWorld(Protocol):
 
 @pytest.fixture
 async def world(
-    simulator: StartSimulator, strict_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
+    simulator: StartSimulator,
+    strict_store: StoreServer,
+    database_url: str,
+    engine: AsyncEngine,
+    tmp_path: Path,
+    clock: Clock,
 ) -> MakeWorld:
     """Give a function that makes a world around the store that checks what AWS checks, and fails when told.
 
     It is the fastest of them too. Its parts are gone when the test ends.
     """
-    return world_maker(simulator, strict_store, database_url, tmp_path, clock)
+    return world_maker(simulator, strict_store, database_url, engine, tmp_path, clock)
 
 
 @pytest.fixture
 async def any_world(
-    simulator: StartSimulator, any_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
+    simulator: StartSimulator,
+    any_store: StoreServer,
+    database_url: str,
+    engine: AsyncEngine,
+    tmp_path: Path,
+    clock: Clock,
 ) -> MakeWorld:
     """The same around each of the stores in turn."""
-    return world_maker(simulator, any_store, database_url, tmp_path, clock)
+    return world_maker(simulator, any_store, database_url, engine, tmp_path, clock)
 
 
 @pytest.fixture
 async def locked_world(
-    simulator: StartSimulator, moto_store: StoreServer, database_url: str, tmp_path: Path, clock: Clock
+    simulator: StartSimulator,
+    moto_store: StoreServer,
+    database_url: str,
+    engine: AsyncEngine,
+    tmp_path: Path,
+    clock: Clock,
 ) -> MakeWorld:
     """The same around a bucket with Object Lock, which is versioned and enforces its locks."""
-    return world_maker(simulator, moto_store, database_url, tmp_path, clock, locks=True)
+    return world_maker(simulator, moto_store, database_url, engine, tmp_path, clock, locks=True)
 
 
 def world_maker(
-    simulator: StartSimulator, store: StoreServer, database_url: str, folder: Path, clock: Clock, *, locks: bool = False
+    simulator: StartSimulator,
+    store: StoreServer,
+    database_url: str,
+    eye: AsyncEngine,
+    folder: Path,
+    clock: Clock,
+    *,
+    locks: bool = False,
 ) -> MakeWorld:
-    """Build the maker for any store. `locks`: the bucket is made with Object Lock."""
+    """Build the maker for any store. `eye` stays the caller's. `locks`: the bucket is made with Object Lock."""
 
     async def make(account: Account, *, behaviour: Behaviour = KIND, sync: Mapping[str, object] = {}) -> World:
         started = await simulator(account, behaviour=behaviour)
@@ -277,6 +284,7 @@ def world_maker(
             store=store,
             bucket=bucket,
             database_url=database_url,
+            eye=eye,
             folder=folder,
             clock=clock,
             document=document,
