@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench lock schemas clean
+.PHONY: help install demo test lint types bench lock schemas reference sbom audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ bench: install ## measure CPU, wall, memory and requests beside a plain copying 
 schemas: install ## write the JSON Schemas of both configuration files anew
 	$(BIN)/python -m archiver.settings config/archiver.schema.json
 	$(BIN)/python -c 'from archiver.policies import schema_text; print(schema_text(), end="")' > config/policies.schema.json
+
+reference: install ## write the help of every command into docs/command-help.md
+	$(BIN)/python -m archiver.cli.reference docs/command-help.md
 
 lock: install ## lock the dependencies anew, with hashes and without index addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,6 +13,7 @@ import structlog
 import typer
 
 from archiver import __version__, logs
+from archiver.adapters import database
 from archiver.cli import (
     backfilling,
     budget,
@@ -59,7 +61,8 @@ for module in (running, backfilling, deleting, erasing, holding, pausing, lookin
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - a callback of typer's
     if wanted:
-        typer.echo(f"archiver {__version__}")
+        schema = f"catalogue schema {database.head_revision()}"
+        typer.echo(f"archiver {__version__}\n{schema}\nPython {platform.python_version()}")
         raise typer.Exit
 
 
@@ -70,7 +73,10 @@ def _options(
         Path, typer.Option(envvar="ARCHIVER_CONFIG", help="Configuration file.", show_default=True)
     ] = Path("config/archiver.yaml"),
     version: Annotated[  # noqa: ARG001, FBT002 - read by its callback
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print version, schema and Python, and leave."
+        ),
     ] = False,
 ) -> None:
     context.obj = State(config)
