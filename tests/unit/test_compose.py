@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -146,14 +147,10 @@ def test_the_archiver_starts_when_tables_and_bucket_are_there(services: dict[str
 
 
 def ours_to_run() -> Iterator[list[str]]:
-    """Every command line of the archiver in the compose file, and the image's health check."""
+    """Every command line of the archiver in the compose file."""
     found = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     for service in (found[name] for name in OURS if "entrypoint" not in found[name]):
         yield service.get("command", ["run"])
-    yield found["archiver"]["healthcheck"]["test"][2:]
-    image = re.search(r'CMD \["archiver", (.*)\]', (ROOT / "Dockerfile").read_text())
-    assert image
-    yield [word.strip('"') for word in image[1].split(", ")]
 
 
 @pytest.mark.parametrize("words", list(ours_to_run()), ids=" ".join)
@@ -165,6 +162,12 @@ def test_their_commands_exist(words: list[str]) -> None:
         command = command.commands[rest.pop(0)]
     assert hasattr(command, "make_context")
     assert command.make_context("archiver", rest).args == []
+
+
+def test_its_health_check_is_the_image_s(services: dict[str, Document]) -> None:
+    """Only its start is shorter: the first pass takes seconds here."""
+    check = cast("dict[str, list[str]]", services["archiver"]["healthcheck"])
+    assert f"CMD {json.dumps(check['test'][1:])}" in (ROOT / "Dockerfile").read_text()
 
 
 # the trial's configuration ------------------------------------------------------------------------------------

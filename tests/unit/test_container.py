@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
+
+from archiver import healthcheck
 
 ROOT: Final = Path(__file__).parent.parent.parent
 PIN: Final = re.compile(
@@ -125,8 +129,17 @@ def test_the_build_sees_only_what_it_copies() -> None:
     assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
-def test_its_health_check_asks_seldom_for_freshness() -> None:
-    """A gap must not make it ill, and each check costs the start of a Python."""
+def test_its_health_check_asks_the_daemon_often_and_cheaply() -> None:
+    """A whole archiver, started every half minute, would cost more than the archiving."""
     options, command = last("HEALTHCHECK").split(" CMD ")
-    assert command == '["archiver", "status", "--max-age", "2h"]'
-    assert "--interval=5m" in options
+    assert json.loads(command) == ["python", "-m", "archiver.healthcheck"]
+    assert "--interval=30s" in options
+    patience = re.search(r"--timeout=(\d+)s", options)
+    assert patience
+    assert int(patience[1]) > healthcheck.PATIENCE
+
+
+def test_nothing_is_exposed() -> None:
+    """Health and metrics are for this container alone, until http.listen and a port say otherwise."""
+    assert [word for word, _ in instructions() if word == "EXPOSE"] == []
+    assert urlsplit(healthcheck.HEALTH).hostname == "127.0.0.1"
