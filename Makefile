@@ -46,5 +46,11 @@ lock: install ## lock the dependencies anew, with hashes and without index addre
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra demo --extra dev pyproject.toml -o requirements-dev.txt
 	echo 'hatchling>=1.27' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.txt -o requirements-build.txt -
 
+sbom: install ## write the software bill of materials into dist/sbom.cdx.json (CycloneDX)
+	$(BIN)/python -m tools.sbom dist/sbom.cdx.json
+
+audit: install ## look the locked dependencies up among known vulnerabilities (ARGS=--required: it must be possible)
+	$(BIN)/python -m tools.audit $(ARGS)
+
 clean: ## remove .venv and what the demo wrote
 	rm -rf $(VENV) var/demo

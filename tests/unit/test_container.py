@@ -15,11 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from archiver import healthcheck
+from tests.support.requirements import PIN
 
 ROOT: Final = Path(__file__).parent.parent.parent
-PIN: Final = re.compile(
-    r"^([a-z0-9-]+)==(\S+)(?: ; [^\\\n]*)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
-)
 
 
 def instructions() -> list[tuple[str, str]]:
