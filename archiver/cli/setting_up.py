@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -97,7 +97,10 @@ def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
     count: Annotated[int, typer.Option(min=20, max=1_000_000, help="How many recordings.")] = 300,
-    kind: Annotated[str, typer.Option(help="awkward: everything goes wrong once; ordinary: nothing does.")] = "awkward",
+    kind: Annotated[
+        Literal["awkward", "ordinary"],
+        typer.Option(help="awkward: everything goes wrong once; ordinary: nothing does."),
+    ] = "awkward",
     since: Annotated[
         datetime | None, typer.Option(help="The moment that counts as today for the calls; default: now.")
     ] = None,
@@ -107,8 +110,6 @@ def simulate(
     ] = 5,
 ) -> None:
     """Serve a simulated recordings API, for trials without an account. Ends with Ctrl-C."""
-    if kind not in ("awkward", "ordinary"):
-        raise typer.BadParameter("must be awkward or ordinary", param_hint="--kind")
     today = now() if since is None else since.replace(tzinfo=since.tzinfo or UTC)
     account = awkward(count, now=today) if kind == "awkward" else ordinary(count)
     exports = Exports(delay=timedelta(seconds=export_delay))
