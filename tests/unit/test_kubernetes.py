@@ -26,6 +26,7 @@ from archiver.watch.monitor import Monitor
 from tests.support.commands import ROOT
 
 BASE: Final = ROOT / "packaging" / "kubernetes" / "base"
+INSTALL: Final = ROOT / "docs" / "install.md"
 PROMETHEUS: Final = ROOT / "packaging" / "kubernetes" / "components" / "prometheus"
 #: Pinned: the oldest and the newest against which every manifest is held.
 KUBERNETES: Final = ("1.33.0", "1.37.0")
@@ -193,23 +194,27 @@ def test_the_alerts_ask_for_metrics_that_there_are(settings: Settings) -> None:
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on this machine")
 @pytest.mark.parametrize("components", [[], ["../components/prometheus"]], ids=["plain", "with Prometheus"])
-def test_kustomize_builds_it(tmp_path: Path, components: list[str]) -> None:
-    """As somebody's overlay would: with the image's name, and the files under a name with their digest."""
+def test_the_overlay_of_the_guide_builds(tmp_path: Path, components: list[str]) -> None:
+    """With somebody's own image, and their files under a name with a digest."""
     shutil.copytree(BASE.parent, tmp_path / "kubernetes")
     overlay = tmp_path / "kubernetes" / "mine"
     overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(
-        yaml.safe_dump({"namespace": "calls", "resources": ["../base"], "components": components})
-    )
+    guide = re.search(r"```yaml\n# packaging/kubernetes/mine/.*?\n(.*?)```", INSTALL.read_text(), re.DOTALL)
+    assert guide
+    shown = {**yaml.safe_load(guide[1]), "components": components}
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(shown))
+    for name in shown["configMapGenerator"][0]["files"]:
+        (overlay / name).write_text(f"mine: {name}")
     done = subprocess.run(["kubectl", "kustomize", overlay], capture_output=True, text=True, check=True)
     made = {one["kind"]: one for one in yaml.safe_load_all(done.stdout)}
 
     assert len(made) == len(MANIFESTS) + 1 + 2 * len(components)
     for one in ours(made):
         kubernetes_validate.validate(one, KUBERNETES[0], strict=True)
-    assert {one["metadata"]["namespace"] for one in made.values()} == {"calls"}
+    assert {one["metadata"]["namespace"] for one in made.values()} == {"archiver"}
+    assert made["ConfigMap"]["data"]["archiver.yaml"] == "mine: archiver.yaml"
     spec = made["Deployment"]["spec"]["template"]["spec"]
-    assert spec["containers"][0]["image"] == f"registry.example.com/archiver:{__version__}"
+    assert spec["containers"][0]["image"] == f"YOUR-REGISTRY/archiver:{__version__}"
     assert {
         "configMap": {"name": made["ConfigMap"]["metadata"]["name"], "defaultMode": 0o444},
         "name": "config",

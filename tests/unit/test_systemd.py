@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,14 @@ def test_no_secret_stands_in_the_environment() -> None:
     ]
     assert all(value.split(":")[1].startswith("/etc/archiver/secrets/") for value in values("LoadCredential"))
     assert values("LoadCredential")
+
+
+def test_the_guide_names_the_credentials_that_it_has() -> None:
+    """In the configuration that it shows, and in the commands by hand, which need the same."""
+    guide = (ROOT / "docs" / "install.md").read_text()
+    loaded = values("LoadCredential")
+    assert set(re.findall(r"\$\{CREDENTIALS_DIRECTORY\}/(\w+)", guide)) <= {one.split(":")[0] for one in loaded}
+    assert re.findall(r"-p LoadCredential=(\S+)", guide) == loaded
 
 
 def test_its_commands_exist() -> None:
