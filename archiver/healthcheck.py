@@ -1,7 +1,8 @@
 """Ask the daemon on this machine whether the archive is healthy: `python -m archiver.healthcheck [URL]`.
 
-For a container's health check, which runs every half minute: it imports nothing of the archiver, so it takes a tenth of
-a second. Ends with 0 or 1, and says what the daemon said. `archiver status --max-age` asks the catalogue instead.
+For a container's health check, which runs every half minute: it imports nothing of the archiver, so it takes a
+twentieth of a second. Ends with 0 or 1, and says what the daemon said. `archiver status --max-age` asks the
+catalogue instead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 HEALTH = "http://127.0.0.1:9464/healthz"
 PATIENCE = 8  # seconds; the container's own limit is longer
-MOST = 4096  # characters of an answer that are shown: a container engine keeps no more
+MOST = 4096  # bytes of an answer that are shown: a container engine keeps no more
 
 
 def ask(url: str) -> tuple[bool, str]:

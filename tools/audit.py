@@ -14,8 +14,11 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 COMMAND = ("-m", "pip_audit", "--requirement", "requirements.txt", "--require-hashes", "--disable-pip")
 FORM = ("--format", "json", "--progress-spinner", "off")
-#: What the last lines of pip-audit say when nobody answered it.
-UNANSWERED = ("ConnectionError", "ConnectTimeout", "ProxyError", "ReadTimeout", "SSLError")
+#: What stands in pip-audit's last line when nobody answered it, or not with what it asked for.
+UNANSWERED = (
+    "network may be blocking", "ConnectionError", "ConnectTimeout", "ProxyError", "ReadTimeout", "ServiceError",
+    "SSLError",
+)  # fmt: skip
 
 
 class Finding(TypedDict):

@@ -71,6 +71,7 @@ def test_only_what_was_looked_up_is_called_good(packages: list[Package], verdict
     ("last", "code"),
     [
         ("requests.exceptions.ProxyError: HTTPSConnectionPool(host='h', port=443): Max retries exceeded", None),
+        ("ERROR:pip_audit._cli:Tip: your network may be blocking this service. Try another service", None),
         ("ERROR:pip_audit._cli:requirement foo is not hashed", 1),
         ("", 1),
     ],

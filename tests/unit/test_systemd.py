@@ -117,6 +117,7 @@ def test_systemd_understands_it(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can refuse it")
 def test_the_program_runs_without_memory_that_is_written_and_executed() -> None:
     """All of its libraries load so; `check` imports them."""
     program = [sys.executable, "-c", DENY_WRITE_EXECUTE]
