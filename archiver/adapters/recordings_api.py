@@ -18,6 +18,7 @@ from archiver.adapters.limiter import Clock, Limiter, Sleep, utc_now
 from archiver.adapters.source_bodies import chunks_of, content_length, read_json
 from archiver.adapters.source_http import Call, SourceHttp
 from archiver.adapters.token import TokenProvider
+from archiver.core.incidents import Repeats
 from archiver.core.listing import ID_PATTERN, format_time, parse_page, parse_recording
 from archiver.core.model import Malformed, Page, Recording, Slice
 from archiver.core.timing import Durations
@@ -85,6 +86,10 @@ class RecordingsApi:
     def retries(self) -> Counter[str]:
         """How many attempts were repeated so far, by cause."""
         return self._http.retries.copy()
+
+    def take_repeats(self) -> Repeats:
+        """Give the recordings whose requests were made again since this was last asked."""
+        return self._http.take_repeats()
 
     @property
     def clock_ahead(self) -> timedelta | None:

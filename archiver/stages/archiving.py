@@ -121,5 +121,5 @@ class Archivist:
         reason, digest = f"policy {policy} says archive: false", self.rules.policies.digest
         mark = self.context.mark(reason)
         await self.catalogue.advance(entry, State.EXCLUDED, mark, problem=reason, policies_digest=digest)
-        self.context.report.excluded += 1
+        self.context.report.exclude(policy)
         log.info("recording_excluded", policy=policy)
