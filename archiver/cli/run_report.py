@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +13,7 @@ from archiver.core.report import PassReport
 from archiver.core.runs import Run, Standing
 
 Line = tuple[str, Text]  # what it is about, and what is said
+SHORTEST = 0.05  # seconds: what is less is shown as 0.0s, so it goes unsaid
 FINE = frozenset({0, None})
 HEAD = f"{'no':>2}  {'run':<23}  {'command':<7}  {'began':<17}  {'took':>5}  end"
 
@@ -47,22 +48,24 @@ def show_run(run: Run) -> None:
     """Print all that is on record about one run."""
     version = f", archiver {run.version}" if run.version else ""
     out.print(words(f"Run {run.run_id}: {run.command}{version}"), style="bold")
-    _print(_whole(run))
+    show(grid(of_run(run)))
     for report in run.reports:
         out.print(words(report.account), style="bold")
-        _print(of_account(report))
+        show(grid(of_account(report)))
 
 
-def _print(lines: Iterable[Line]) -> None:
+def grid(lines: Iterable[Line]) -> Table:
+    """Lay lines out: what each is about, and beside it what is said, wrapped within its column."""
     rows = Table.grid(padding=(0, 2, 0, 0))
-    rows.add_column(style="dim", no_wrap=True, min_width=len("  exit code"))
+    rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
     for name, said in lines:
-        rows.add_row(f"  {name}", said)
-    show(rows)
+        rows.add_row(f"  {name:<12}", said)  # as wide in every part of a report
+    return rows
 
 
-def _whole(run: Run) -> Iterator[Line]:
+def of_run(run: Run) -> Iterator[Line]:
+    """Say when a run was, and how it ended."""
     yield "began", Text(moment(run.started_at))
     if run.finished_at is not None:
         yield "ended", Text(f"{moment(run.finished_at)}, after {span(run.took)}")
@@ -102,8 +105,8 @@ def _counts(report: PassReport) -> Iterator[Line]:
         yield "already gone", Text(f"{report.already_gone} of the deleted, the source no longer had them")
     sent = f": {listed(report.sent)}" if report.sent else ""
     yield "requests", words(f"{report.requests}{sent}")
-    if report.seconds:
-        yield "time", words(", ".join(f"{stage} {span(spent)}" for stage, spent in report.seconds.items()))
+    if spent := [f"{stage} {span(seconds)}" for stage, seconds in report.seconds.items() if seconds >= SHORTEST]:
+        yield "time", words(", ".join(spent))
 
 
 def _transfers(report: PassReport) -> Iterator[Line]:
@@ -111,7 +114,11 @@ def _transfers(report: PassReport) -> Iterator[Line]:
     yield from _named("slowest", [f"{name}  {span(spent)}" for spent, name in report.slowest.found])
     repeats = report.repeats
     more = [f"and others, {repeats.beyond} times"] if repeats.beyond else []
-    yield from _named("again", [*(f"{name}  {listed(causes)}" for name, causes in repeats.causes.items()), *more])
+    yield from _named("again", [*(f"{name}  {_causes(causes)}" for name, causes in repeats.causes.items()), *more])
+
+
+def _causes(causes: Mapping[str, int]) -> str:
+    return ", ".join(cause if times == 1 else f"{cause} {times} times" for cause, times in sorted(causes.items()))
 
 
 def _failures(report: PassReport) -> Iterator[Line]:
