@@ -150,8 +150,6 @@ class Transfer:
         """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
         # attempts of processes that died count: it may be what they died of
         bring = self.deposit.bring if entry.attempts <= self.attempts else _deadly
-        if entry.attempts > 1:
-            self.context.report.repeats.note(entry.id, f"attempt_{entry.attempts}")
         try:
             await self.archivist.archive(entry, bring)
         except (Conflict, Throttled, StopStage, StopDaemon):
