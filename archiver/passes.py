@@ -238,7 +238,7 @@ class Pass:
             report.sent = source.sent - sent
             report.requests = report.sent.total()
             report.retries += source.retries - retries
-            report.repeats.add(source.take_repeats())
+            report.repeats.add(source.repeats.take())
 
     def _context(self, account: str) -> Context:
         report = self.reports.setdefault(account, PassReport(account))

@@ -87,9 +87,10 @@ class RecordingsApi:
         """How many attempts were repeated so far, by cause."""
         return self._http.retries.copy()
 
-    def take_repeats(self) -> Repeats:
-        """Give the recordings whose requests were made again since this was last asked."""
-        return self._http.take_repeats()
+    @property
+    def repeats(self) -> Repeats:
+        """The recordings whose requests were made again, since they were last taken."""
+        return self._http.repeats
 
     @property
     def clock_ahead(self) -> timedelta | None:

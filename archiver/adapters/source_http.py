@@ -99,7 +99,7 @@ class SourceHttp:
         self.requests_sent = 0
         self.sent: Counter[str] = Counter()  # requests by operation
         self.retries: Counter[str] = Counter()
-        self._repeats = Repeats()
+        self.repeats = Repeats()  # of requests for single recordings, since they were last taken
         self.took: defaultdict[str, Durations] = defaultdict(Durations)  # until an answer began, by operation
 
     async def run(self, call: Call, attempt: Callable[[Call], Awaitable[T]]) -> T:
@@ -118,11 +118,6 @@ class SourceHttp:
             if call.outcome is Outcome.UNREACHABLE:  # no token to be had: nothing else will work either
                 raise Unreachable(str(error), hint=error.hint) from error
             raise
-
-    def take_repeats(self) -> Repeats:
-        """Give the recordings whose requests were made again since this was last asked."""
-        taken, self._repeats = self._repeats, Repeats()
-        return taken
 
     async def open(self, call: Call) -> httpx.Response:
         """Send once, body unread; the caller closes. A refused token is refreshed once in a call's life."""
@@ -238,7 +233,7 @@ class SourceHttp:
     def _note_retry(self, call: Call, state: RetryCallState) -> None:
         self.retries[call.cause] += 1
         if call.recording_id is not None:
-            self._repeats.note(call.recording_id, call.cause)
+            self.repeats.note(call.recording_id, call.cause)
         log.info(
             "request_retried",
             account=self._account,

@@ -39,6 +39,12 @@ class Repeats:
                 self.note(recording_id, cause, times)
         self.beyond += other.beyond
 
+    def take(self) -> Repeats:
+        """Give all that was noted, and begin anew."""
+        taken = Repeats(self.causes, self.beyond)
+        self.causes, self.beyond = {}, 0
+        return taken
+
     def first(self, most: int) -> Repeats:
         """Name the first ones only, and count the rest."""
         named = list(self.causes.items())

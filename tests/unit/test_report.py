@@ -64,7 +64,9 @@ def test_what_is_tried_again_is_named_with_its_causes_as_long_as_there_is_room()
     for number in range(MOST_NAMED + 50):
         made.repeat(str(number), "cut_off")
     made.repeat("0", "body_rejected")
-    made.repeats.add(Repeats({"0": Counter({"status_503": 3}), "elsewhere": Counter({"status_503": 2})}, 1))
+    noted = Repeats({"0": Counter({"status_503": 3}), "elsewhere": Counter({"status_503": 2})}, 1)
+    made.repeats.add(noted.take())
+    assert noted == Repeats()
     assert made.retries == {"cut_off": MOST_NAMED + 50, "body_rejected": 1}
     assert made.repeats.causes["0"] == {"cut_off": 1, "body_rejected": 1, "status_503": 3}
     assert (len(made.repeats.causes), made.repeats.beyond) == (MOST_NAMED, 50 + 2 + 1)
