@@ -126,8 +126,8 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
             url = stack.enter_context(embedded_postgres(settings.database.embedded))
         else:
             url = plain(settings.database.url) or ""
-        # each account holds a session for the lock of its stage, beside those that work
-        engine = database.open_engine(url, pool_size=settings.database.pool_size + len(settings.accounts))
+        # each account holds a session for the lock of its stage, and the run one for its own, beside those that work
+        engine = database.open_engine(url, pool_size=settings.database.pool_size + len(settings.accounts) + 1)
         stack.push_async_callback(engine.dispose)
         yield engine
 

@@ -13,8 +13,9 @@ from functools import cached_property, partial
 
 import structlog
 
+from archiver import __version__
 from archiver.adapters.database import exclusive
-from archiver.adapters.run_log import PassEnd, begin_run, end_run
+from archiver.adapters.run_log import PassEnd, at_work, begin_run, end_run
 from archiver.app import App
 from archiver.assembly import Assembly
 from archiver.budgeting import Budgeting, warn
@@ -92,7 +93,7 @@ class Pass:
             return conclude(0)
 
     def counts(self) -> dict[str, dict[str, object]]:
-        """Give the numbers of each account: for the log, the catalogue and `--json`."""
+        """Give the numbers of each account, for `--json`."""
         return {name: report.as_counts() for name, report in self.reports.items()}
 
     async def draft(self, *, author: str) -> Plan:
@@ -181,6 +182,7 @@ class Pass:
     async def _recorded(self, command: str) -> AsyncIterator[Callable[[int], int]]:
         """Write the run down in the catalogue and sum it up in one event, however it ends."""
         began, code = time.monotonic(), 1  # a bug, unless something better is known
+        ended_by: ArchiverError | None = None
         before = {name: (source.sent, source.retries) for name, source in self.app.sources.items()}
         whole = False  # every account came to its end, or to its stop
 
@@ -192,23 +194,38 @@ class Pass:
             return code
 
         with structlog.contextvars.bound_contextvars(run_id=self.run):
-            await begin_run(self.app.engine, self.run, command, self.app.clock())
-            try:
-                yield conclude
-            except ArchiverError as error:
-                code = error.exit_code
-                raise
-            except asyncio.CancelledError:
-                code = INTERRUPTED
-                raise
-            finally:
-                self._count_requests(before)
-                counts = self.counts()
-                spent = round(time.monotonic() - began, 3)
-                log.info("pass_finished", command=command, exit_code=code, seconds=spent, accounts=counts)
-                records = {name: report.as_record() for name, report in self.reports.items()}
-                ends = self._ends() if whole else []
-                await end_run(self.app.engine, self.run, code, records, self.app.clock(), ends)
+            async with at_work(self.app.engine, self.run):
+                await begin_run(self.app.engine, self.run, command, self.app.clock())
+                try:
+                    yield conclude
+                except ArchiverError as error:
+                    code, ended_by = error.exit_code, error
+                    raise
+                except asyncio.CancelledError:
+                    code = INTERRUPTED
+                    raise
+                finally:
+                    self._count_requests(before)
+                    spent = round(time.monotonic() - began, 3)
+                    await self._put_down(command, code, spent, ended_by or self.refusal, whole=whole)
+
+    async def _put_down(
+        self, command: str, code: int, spent: float, error: ArchiverError | None, *, whole: bool
+    ) -> None:
+        """Tell the log and the catalogue how the run has ended."""
+        stop = None if error is None else Stop(type(error).__name__, str(error), isinstance(error, StopDaemon))
+        records = {name: report.as_record() for name, report in self.reports.items()}
+        log.info(
+            "pass_finished",
+            command=command,
+            version=__version__,
+            exit_code=code,
+            seconds=spent,
+            stop=None if stop is None else {"kind": stop.kind, "reason": stop.reason},
+            accounts=records,
+        )
+        ends = self._ends() if whole else []
+        await end_run(self.app.engine, self.run, code, records, self.app.clock(), ends, stop)
 
     def _ends(self) -> list[PassEnd]:
         return [PassEnd(name, report.stop, report.clock_seconds) for name, report in self.reports.items()]
@@ -221,6 +238,7 @@ class Pass:
             report.sent = source.sent - sent
             report.requests = report.sent.total()
             report.retries += source.retries - retries
+            report.repeats.add(source.repeats.take())
 
     def _context(self, account: str) -> Context:
         report = self.reports.setdefault(account, PassReport(account))

@@ -183,12 +183,6 @@ class Reads:
             rows = await opened.execute(select(history).where(where).order_by(history.c.id))
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - the documented way to a mapping
 
-    async def last_runs(self, *, limit: int) -> Sequence[Mapping[str, object]]:
-        """Read the latest runs, newest first."""
-        query = select(runs).order_by(runs.c.started_at.desc()).limit(limit)
-        async with at_once(self.engine) as opened:
-            return [dict(row._mapping) for row in await opened.execute(query)]  # noqa: SLF001 - as above
-
     async def last_progress(self) -> datetime | None:
         """Tell when a run last came to its end, or a recording last changed. None: never.
 

@@ -127,22 +127,30 @@ MARK = text("select pg_advisory_xact_lock_shared(hashtextextended('archiver/deci
 
 @asynccontextmanager
 async def exclusive(engine: AsyncEngine, account: str, stage: str) -> AsyncIterator[None]:
-    """Hold the lock of one account's stage as long as the context lasts. Raises AccountBusy.
+    """Hold the lock of one account's stage as long as the context lasts. Raises AccountBusy."""
+    async with locked(engine, f"archiver/{account}/{stage}") as got:
+        if not got:
+            msg = f"another archiver works on {stage} of account {account!r}"
+            raise AccountBusy(msg, hint="wait for it to end, or stop the other process")
+        yield
+
+
+@asynccontextmanager
+async def locked(engine: AsyncEngine, name: str) -> AsyncIterator[bool]:
+    """Hold a lock of this name as long as the context lasts. False: somebody else has it.
 
     The lock belongs to a database session, so a killed process frees it at once; nothing has to time out.
     """
-    lock = {"name": f"archiver/{account}/{stage}"}
+    lock = {"name": name}
     async with AsyncExitStack() as stack:
         async with translated():
             held = await stack.enter_async_context(engine.connect())
             await held.execution_options(isolation_level="AUTOCOMMIT")
             await held.execute(text(KEEPALIVE))
             got = await held.scalar(text(f"select pg_try_advisory_lock({LOCK_ID})"), lock)
-        if not got:
-            msg = f"another archiver works on {stage} of account {account!r}"
-            raise AccountBusy(msg, hint="wait for it to end, or stop the other process")
-        stack.push_async_callback(_release, held, lock)
-        yield
+        if got:
+            stack.push_async_callback(_release, held, lock)
+        yield bool(got)
 
 
 async def _release(held: AsyncConnection, lock: Mapping[str, str]) -> None:

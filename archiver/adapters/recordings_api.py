@@ -18,6 +18,7 @@ from archiver.adapters.limiter import Clock, Limiter, Sleep, utc_now
 from archiver.adapters.source_bodies import chunks_of, content_length, read_json
 from archiver.adapters.source_http import Call, SourceHttp
 from archiver.adapters.token import TokenProvider
+from archiver.core.incidents import Repeats
 from archiver.core.listing import ID_PATTERN, format_time, parse_page, parse_recording
 from archiver.core.model import Malformed, Page, Recording, Slice
 from archiver.core.timing import Durations
@@ -85,6 +86,11 @@ class RecordingsApi:
     def retries(self) -> Counter[str]:
         """How many attempts were repeated so far, by cause."""
         return self._http.retries.copy()
+
+    @property
+    def repeats(self) -> Repeats:
+        """The recordings whose requests were made again, since they were last taken."""
+        return self._http.repeats
 
     @property
     def clock_ahead(self) -> timedelta | None:

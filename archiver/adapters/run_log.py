@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.adapters.database import connection
+from archiver import __version__
+from archiver.adapters.database import connection, locked
 from archiver.adapters.tables import accounts, runs
 from archiver.core.health import Stop
 
@@ -23,18 +25,27 @@ class PassEnd:
     clock_seconds: int | None  # the source's clock is so far ahead of ours; None: it has not said
 
 
+@asynccontextmanager
+async def at_work(engine: AsyncEngine, run: str) -> AsyncIterator[None]:
+    """Show as long as the context lasts that the run is at work: a killed process shows it no longer."""
+    async with locked(engine, f"archiver/run/{run}"):  # adapters.run_reads looks for it by this name
+        yield
+
+
 async def begin_run(engine: AsyncEngine, run: str, command: str, now: datetime) -> None:
     """Write down that a run has begun."""
+    values = {"run_id": run, "command": command, "started_at": now, "version": __version__}
     async with connection(engine) as opened:
-        await opened.execute(insert(runs).values(run_id=run, command=command, started_at=now))
+        await opened.execute(insert(runs).values(**values))
 
 
 async def end_run(
     engine: AsyncEngine, run: str, exit_code: int, counts: Mapping[str, object], now: datetime,
-    ends: Iterable[PassEnd] = (),
+    ends: Iterable[PassEnd] = (), stop: Stop | None = None,
 ) -> None:  # fmt: skip
-    """Write down how a run has ended, and how its pass over each account has."""
+    """Write down how a run has ended, and how its pass over each account has. `stop`: of the run as a whole."""
     values = {"finished_at": now, "exit_code": exit_code, "counts": counts}
+    values |= {} if stop is None else {"stop_kind": stop.kind, "stop_reason": stop.reason}
     async with connection(engine) as opened:
         await opened.execute(update(runs).where(runs.c.run_id == run).values(**values))
         for end in ends:

@@ -27,6 +27,7 @@ from archiver.adapters.http_outcomes import (
 )
 from archiver.adapters.limiter import PATIENCE, Clock, Limiter, Sleep, utc_now
 from archiver.adapters.token import TokenProvider
+from archiver.core.incidents import Repeats
 from archiver.core.timing import Durations
 from archiver.errors import ArchiverError, BodyRejected, Throttled, Transient, Unreachable
 
@@ -98,6 +99,7 @@ class SourceHttp:
         self.requests_sent = 0
         self.sent: Counter[str] = Counter()  # requests by operation
         self.retries: Counter[str] = Counter()
+        self.repeats = Repeats()  # of requests for single recordings, since they were last taken
         self.took: defaultdict[str, Durations] = defaultdict(Durations)  # until an answer began, by operation
 
     async def run(self, call: Call, attempt: Callable[[Call], Awaitable[T]]) -> T:
@@ -230,6 +232,8 @@ class SourceHttp:
 
     def _note_retry(self, call: Call, state: RetryCallState) -> None:
         self.retries[call.cause] += 1
+        if call.recording_id is not None:
+            self.repeats.note(call.recording_id, call.cause)
         log.info(
             "request_retried",
             account=self._account,

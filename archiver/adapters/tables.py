@@ -281,6 +281,10 @@ runs = Table(
     Column("started_at", moment, nullable=False),
     Column("finished_at", moment),
     Column("exit_code", Integer),
-    Column("counts", JSON),
+    Column("counts", JSON, comment="the report of each account"),
+    Column("version", Text, comment="of the program"),
+    Column("stop_kind", Text, comment="class of the error that ended it or forbade its deletions; null: none did"),
+    Column("stop_reason", Text),
+    CheckConstraint("(stop_kind is null) = (stop_reason is null)", name="stop_is_whole"),
     Index("runs_started_idx", "started_at"),
 )

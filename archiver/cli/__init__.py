@@ -27,6 +27,7 @@ from archiver.cli import (
     mending,
     pausing,
     proving,
+    reporting,
     running,
     setting_up,
 )
@@ -54,8 +55,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, backfilling, deleting, erasing, holding, pausing, looking, budget, explaining, covering,
-               gapping, mending, proving, setting_up):  # fmt: skip
+for module in (running, backfilling, deleting, erasing, holding, pausing, looking, reporting, budget, explaining,
+               covering, gapping, mending, proving, setting_up):  # fmt: skip
     module.add_to(cli)
 
 

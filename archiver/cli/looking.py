@@ -12,6 +12,7 @@ import typer
 from archiver.adapters import database
 from archiver.adapters.catalogue_reads import AccountStatus, Reads, Search
 from archiver.adapters.controls import Controls
+from archiver.adapters.run_reads import RunReads
 from archiver.app import now, open_engine, open_store
 from archiver.budgeting import Budget
 from archiver.cli.budget import as_document, budgets_of, outlook
@@ -78,7 +79,7 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
     async with open_engine(settings) as engine:
         await database.require_schema(engine)
         reads = Reads(engine)
-        accounts, runs = await reads.status(), await reads.last_runs(limit=1)
+        accounts, runs = await reads.status(), await RunReads(engine).latest(limit=1)
         total = await reads.count_gaps()
         gaps = await reads.gaps(limit=MOST_GAPS if as_json else 20)
         said = await Controls(engine).log([Kind.HOLD, Kind.PAUSE])
@@ -96,10 +97,8 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
     if cases:
         out.print(f"Legal holds: {len(cases)} open (archiver hold list)")
     for last in runs:
-        ended = "still at work" if last["finished_at"] is None else f"exit code {last['exit_code']}"
-        at = last["started_at"]
-        began = moment(at if isinstance(at, datetime) else None)
-        out.print(f"Last run: {last['command']} {last['run_id']}, begun {began}, {ended}")
+        ended = last.in_short if last.exit_code is None else f"exit code {last.exit_code}"
+        out.print(f"Last run: {last.command} {last.run_id}, begun {moment(last.started_at)}, {ended}")
     show_gaps(gaps, total)
     return 3 if total else 0
 

@@ -42,9 +42,14 @@ def show_reports(work: Pass) -> None:
 def notes(report: PassReport) -> Iterator[str]:
     """Say what else a person should know of a pass, a line each."""
     if report.retries:
-        yield "retried: " + ", ".join(f"{cause} {count}" for cause, count in sorted(report.retries.items()))
+        yield f"retried: {listed(report.retries)}"
     if report.kept:
-        yield "not deleted: " + ", ".join(f"{why} {count}" for why, count in sorted(report.kept.items()))
+        yield f"not deleted: {listed(report.kept)}"
+    yield from cautions(report)
+
+
+def cautions(report: PassReport) -> Iterator[str]:
+    """Say what may need a person, a line each."""
     if report.unlocked:
         yield f"[red]not locked[/]: {many(report.unlocked, 'object')} cannot be held in the bucket as it is asked for"
     if report.drifted:
@@ -68,7 +73,18 @@ def many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def listed(counts: Mapping[str, int]) -> str:
+    """Write counts by what they are of."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
 def _sentence(report: PassReport) -> str:
+    nothing = "nothing could be done" if report.stopped else "nothing to do"
+    spent = span(sum(report.seconds.values()))
+    return f"{done(report) or nothing}  [dim]{many(report.requests, 'request')}, {spent}[/]"
+
+
+def done(report: PassReport) -> str:
     """Say what was done; what did not happen goes unsaid."""
     late = f", {report.late} of them late" if report.late else ""
     parts = [
@@ -90,10 +106,7 @@ def _sentence(report: PassReport) -> str:
         (report.unproven, f"{many(report.unproven, 'slice')} unproven"),
         (report.failures.total(), f"[red]{report.failures.total()} failed[/]"),
     ]
-    nothing = "nothing could be done" if report.stopped else "nothing to do"
-    done = [text for count, text in parts if count] or [nothing]
-    spent = span(sum(report.seconds.values()))
-    return f"{', '.join(done)}  [dim]{many(report.requests, 'request')}, {spent}[/]"
+    return ", ".join(text for count, text in parts if count)
 
 
 def show_verified(account: str, report: PassReport) -> None:
@@ -101,8 +114,8 @@ def show_verified(account: str, report: PassReport) -> None:
     undecided = report.failures.total() - report.quarantined
     unknown = f", {undecided} could not be compared" if undecided else ""
     out.print(f"{account}: {report.verified} good, {report.quarantined} bad{unknown}")
-    for recording, reason in report.named.items():
-        out.print(words(f"  {recording}: {reason}"))
+    for one in report.named:
+        out.print(words(f"  {one.recording_id}: {one.reason}"))
     if report.stopped:
         out.print("  [red]stopped[/] in", words(report.stopped))
 

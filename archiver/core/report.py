@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import asdict, dataclass, field
 
 from archiver.core.health import Stop
+from archiver.core.incidents import MOST_KEPT, MOST_NAMED, Failure, Repeats
 from archiver.core.timing import Durations, Slowest
 
 PLAIN = (
@@ -43,8 +43,7 @@ PLAIN = (
     "expired",
     "requests",
 )
-MOST_NAMED = 200  # failures named one by one; beyond that they are only counted
-MOST_KEPT = 20  # of those, kept in the catalogue with the run
+COUNTERS = ("sent", "retries", "failures", "kept", "excluded_by")
 
 
 @dataclass(slots=True)
@@ -72,6 +71,7 @@ class PassReport:
     bytes: int = 0
     endangered: int = 0  # not archived as the transfer began, and soon deleted by the source itself
     excluded: int = 0
+    excluded_by: Counter[str] = field(default_factory=Counter)  # the same by policy
     verified: int = 0
     quarantined: int = 0
     locked: int = 0  # copies whose lock in the bucket was set or extended after they were verified
@@ -88,7 +88,8 @@ class PassReport:
     retries: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)  # by kind, this pass
     kept: Counter[str] = field(default_factory=Counter)  # not deleted at the last check, by reason
-    named: dict[str, str] = field(default_factory=dict)  # recording id -> why it failed
+    named: list[Failure] = field(default_factory=list)  # the first ones
+    repeats: Repeats = field(default_factory=Repeats)  # recordings tried again
     transfers: Durations = field(default_factory=Durations)  # of single recordings, into the bucket
     slowest: Slowest = field(default_factory=Slowest)  # of these
     stage: str = ""  # the one that is at work, for progress displays
@@ -101,23 +102,44 @@ class PassReport:
         """Count one recording that could not be handled."""
         self.failures[kind] += 1
         if len(self.named) < MOST_NAMED:
-            self.named[recording_id] = reason
+            self.named.append(Failure(recording_id, kind, reason))
+
+    def repeat(self, recording_id: str, cause: str) -> None:
+        """Count one download that is made again."""
+        self.retries[cause] += 1
+        self.repeats.note(recording_id, cause)
+
+    def exclude(self, policy: str) -> None:
+        """Count one recording that a policy keeps out of the archive."""
+        self.excluded += 1
+        self.excluded_by[policy] += 1
 
     def took(self, recording_id: str, seconds: float) -> None:
         """Count how long one recording was on its way into the bucket."""
         self.transfers.observe(seconds)
         self.slowest.observe(seconds, recording_id)
 
+    @property
+    def failed_beyond(self) -> int:
+        """Failures that are not named."""
+        return self.failures.total() - len(self.named)
+
     def as_record(self) -> dict[str, object]:
-        """Give the numbers, the slowest transfers, and why single recordings failed: for the catalogue."""
-        slowest = [{"recording_id": name, "seconds": round(spent, 3)} for spent, name in self.slowest.found]
-        return self.as_counts() | {"slowest": slowest, "failed": dict(islice(self.named.items(), MOST_KEPT))}
+        """Give the whole report, for the catalogue and the log: beside the numbers, single recordings by name."""
+        named, repeats = self.named[:MOST_KEPT], self.repeats.first(MOST_KEPT)
+        return self.as_counts() | {
+            "stop": None if self.stop is None else asdict(self.stop),
+            "slowest": [{"recording_id": name, "seconds": round(spent, 3)} for spent, name in self.slowest.found],
+            "failed": [asdict(one) for one in named],
+            "failed_beyond": self.failures.total() - len(named),
+            "repeated": [{"recording_id": one, "causes": dict(causes)} for one, causes in repeats.causes.items()],
+            "repeated_beyond": repeats.beyond,
+        }
 
     def as_counts(self) -> dict[str, object]:
-        """Numbers for the log, the catalogue and `--json`."""
+        """Give the numbers alone, for `--json`."""
         counts: dict[str, object] = {name: getattr(self, name) for name in PLAIN}
-        counts |= {"sent": dict(self.sent)}
-        counts |= {"retries": dict(self.retries), "failures": dict(self.failures), "kept": dict(self.kept)}
+        counts |= {name: dict(getattr(self, name)) for name in COUNTERS}
         counts |= {"seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()}}
         counts |= {} if self.clock_seconds is None else {"clock_seconds": self.clock_seconds}
         return counts | ({"stopped": self.stopped} if self.stopped else {})

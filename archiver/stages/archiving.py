@@ -68,6 +68,8 @@ class Archivist:
 
     async def _store(self, entry: Entry, bring: Bring, said: Mapping[str, object]) -> None:
         recording = entry.recording
+        if entry.attempts > 1:
+            self.context.report.repeats.note(entry.id, f"attempt_{entry.attempts}")
         key = naming.audio_key(self.prefix, recording)
         place = Place(key, self.rules.regime(recording).storage_class)
         part = self.store.part_size
@@ -121,5 +123,5 @@ class Archivist:
         reason, digest = f"policy {policy} says archive: false", self.rules.policies.digest
         mark = self.context.mark(reason)
         await self.catalogue.advance(entry, State.EXCLUDED, mark, problem=reason, policies_digest=digest)
-        self.context.report.excluded += 1
+        self.context.report.exclude(policy)
         log.info("recording_excluded", policy=policy)

@@ -68,17 +68,18 @@ class Deposit:
             except Transient as error:
                 if download == DOWNLOADS:
                     raise
-                self._repeat(download, "body_rejected" if isinstance(error, BodyRejected) else "cut_off", str(error))
+                cause = "body_rejected" if isinstance(error, BodyRejected) else "cut_off"
+                self._repeat(recording, download, cause, str(error))
                 continue
             if judgement is not Download.DOUBTFUL:
                 return Deposited(fixity=received, size_disagrees=judgement is Download.AGREED, adopted=adopted)
             before = received
-            self._repeat(download, "size_disagrees", disagreement(recording, received))
+            self._repeat(recording, download, "size_disagrees", disagreement(recording, received))
         msg = f"{disagreement(recording, before)}; no two downloads agreed"
         raise BodyRejected(msg)
 
-    def _repeat(self, download: int, cause: str, reason: str) -> None:
-        self.report.retries[cause] += 1
+    def _repeat(self, recording: Recording, download: int, cause: str, reason: str) -> None:
+        self.report.repeat(recording.id, cause)
         log.info("download_repeated", download=download, cause=cause, reason=reason)
 
     async def _in_time(self, recording: Recording, place: Place, before: Fixity | None) -> _Outcome:

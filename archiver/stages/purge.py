@@ -133,7 +133,8 @@ class Purge:
             return
         except SkipItem as error:  # the source has refused it: a mark that stays would be carried out some other day
             await self._back(entry, f"not deleted after all: {error}")
-            raise
+            self.check.context.report.fail(entry.id, type(error).__name__, str(error))
+            return
         reason = "deleted at the source" if deleted else "the source had no copy any more (404)"
         await self._gone(entry, reason, deleted=deleted)
 

@@ -53,6 +53,11 @@ EXPORTED = (
 )
 ELSEWHERE = [
     ("update accounts set page_base = 2", "accounts_page_base"),
+    ("update accounts set stop_kind = 'Unreachable'", "accounts_stop_is_whole"),
+    (
+        "insert into runs (run_id, command, started_at, stop_kind) values ('run-1', 'sync', now(), 'SafetyLimit')",
+        "runs_stop_is_whole",
+    ),
     ("update gaps set kind = 'odd'", "gaps_kind"),
     ("update gaps set explanation = 'lost'", "gaps_explained_by_whom"),
     (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from archiver.adapters.catalogue_reads import Reads
-from archiver.adapters.run_log import begin_run, end_run
+from archiver.adapters.run_log import begin_run
 from archiver.adapters.token_rows import RefreshTokenRows
 from archiver.adapters.token_vault import TokenVault
 from archiver.errors import ConfigError, StopDaemon
@@ -61,21 +59,6 @@ async def test_another_key_is_told_apart_from_no_token(engine: AsyncEngine) -> N
     await vault(engine).store(TOKEN)
     with pytest.raises(ConfigError, match="cannot be decrypted"):
         await vault(engine, key=OTHER_KEY).load()
-
-
-async def test_runs_are_written_down_from_their_beginning_to_their_end(engine: AsyncEngine) -> None:
-    for number in range(3):
-        await begin_run(engine, f"run-{number}", "sync", NOW + timedelta(hours=number))
-    await end_run(engine, "run-1", 3, {"acme": {"new": 7}}, NOW + timedelta(hours=5))
-    latest, ended = await Reads(engine).last_runs(limit=2)
-    assert (latest["run_id"], latest["finished_at"], latest["exit_code"], latest["counts"]) == (
-        "run-2",
-        None,
-        None,
-        None,
-    )
-    assert (ended["run_id"], ended["command"], ended["exit_code"]) == ("run-1", "sync", 3)
-    assert (ended["finished_at"], ended["counts"]) == (NOW + timedelta(hours=5), {"acme": {"new": 7}})
 
 
 async def test_no_two_runs_share_a_name(engine: AsyncEngine) -> None:

@@ -82,7 +82,7 @@ async def test_a_copy_that_cannot_be_held_is_not_verified(locked_world: MakeWorl
         done = Pass(app=app, run=new_run_id())
         assert await done.sync() == 3
     assert await here.states() == dict.fromkeys("123", State.STORED) | {"4": State.PURGED}
-    assert set(done.reports["acme"].named) == {"1", "2", "3"}
+    assert {one.recording_id for one in done.reports["acme"].named} == {"1", "2", "3"}
     await here.sync()
     assert (here.exit_code, here.simulator.requests.deletes) == (0, [4, 3])
     assert await here.states() == dict.fromkeys("12", State.VERIFIED) | dict.fromkeys("34", State.PURGED)

@@ -30,7 +30,8 @@ RECORD = """select json_build_object(
     'gaps', coalesce((select json_agg(
         to_jsonb(g) - 'id' - 'seen_run' - case kind when 'failed' then 'reason' else '' end
         order by kind, fingerprint) from gaps g), '[]'),
-    'accounts', coalesce((select json_agg(to_jsonb(a) - 'ledger_position' order by account) from accounts a), '[]'),
+    'accounts', coalesce((select json_agg(
+        to_jsonb(a) - 'ledger_position' - 'added_at' - 'good_pass_at' order by account) from accounts a), '[]'),
     'days', coalesce((select json_agg(d order by day) from (
         select day, said, doubt, proved_at is not null as proved, stale from days d) d), '[]'),
     'ledger', coalesce((select json_agg(l order by day) from (

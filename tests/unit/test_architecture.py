@@ -17,7 +17,8 @@ CORE = sorted((ROOT / "archiver" / "core").glob("*.py"))
 
 #: All that the core may import besides itself and the errors: nothing that acts, nothing that knows the time.
 PURE = {"__future__", "collections", "collections.abc", "dataclasses", "datetime", "decimal", "enum", "fnmatch"} | {
-    "functools", "hashlib", "itertools", "json", "math", "re", "struct", "types", "typing", "unicodedata", "zoneinfo",
+    "bisect", "functools", "hashlib", "itertools", "json", "math", "re", "struct", "types", "typing", "unicodedata",
+    "zoneinfo",
 }  # fmt: skip
 ACTS = {"open", "print", "input", "exec", "eval", "__import__"}
 CLOCKS = {"now", "utcnow", "today"}

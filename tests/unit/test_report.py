@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from typing import cast
 
 import pytest
 
-from archiver.core.report import MOST_NAMED, PassReport, exit_code
+from archiver.core.incidents import MOST_KEPT, MOST_NAMED, Failure, Repeats
+from archiver.core.report import PassReport, exit_code
 
 
 def report(*, stop: int = 0, failed: bool = False) -> PassReport:
@@ -47,18 +50,44 @@ def test_failures_are_all_counted_and_the_first_are_named() -> None:
         made.fail(str(number), "Transient", f"reason {number}")
     assert made.failures == {"Transient": MOST_NAMED + 50}
     assert len(made.named) == MOST_NAMED
-    assert made.named["0"] == "reason 0"
+    assert made.named[0] == Failure("0", "Transient", "reason 0")
+    record = made.as_record()
+    assert record["failed"] == [
+        {"recording_id": str(number), "kind": "Transient", "reason": f"reason {number}"} for number in range(MOST_KEPT)
+    ]
+    assert record["failed_beyond"] == MOST_NAMED + 50 - MOST_KEPT
+
+
+def test_what_is_tried_again_is_named_with_its_causes_as_long_as_there_is_room() -> None:
+    """Memory and rows stay bounded; no try goes uncounted."""
+    made = PassReport("acme")
+    for number in range(MOST_NAMED + 50):
+        made.repeat(str(number), "cut_off")
+    made.repeat("0", "body_rejected")
+    noted = Repeats({"0": Counter({"status_503": 3}), "elsewhere": Counter({"status_503": 2})}, 1)
+    made.repeats.add(noted.take())
+    assert noted == Repeats()
+    assert made.retries == {"cut_off": MOST_NAMED + 50, "body_rejected": 1}
+    assert made.repeats.causes["0"] == {"cut_off": 1, "body_rejected": 1, "status_503": 3}
+    assert (len(made.repeats.causes), made.repeats.beyond) == (MOST_NAMED, 50 + 2 + 1)
+
+    record = made.as_record()
+    repeated = cast("list[dict[str, object]]", record["repeated"])
+    assert [one["recording_id"] for one in repeated] == [str(number) for number in range(MOST_KEPT)]
+    assert record["repeated_beyond"] == 53 + MOST_NAMED - MOST_KEPT
 
 
 def test_the_counts_are_plain_json_without_the_recordings_that_failed() -> None:
     made = report(failed=True)
     made.new, made.retries["503"], made.kept["hold"] = 7, 2, 1
+    made.exclude("no-training")
     made.seconds["transfer"] = 1.23456
     counts = made.as_counts()
     assert json.loads(json.dumps(counts)) == counts
     assert (counts["new"], counts["retries"], counts["failures"]) == (7, {"503": 2}, {"BodyRejected": 1})
     assert (counts["kept"], counts["seconds"]) == ({"hold": 1}, {"transfer": 1.235})
-    assert "stopped" not in counts
+    assert (counts["excluded"], counts["excluded_by"]) == (1, {"no-training": 1})
+    assert counts.keys().isdisjoint({"stopped", "failed", "repeated", "slowest"})
     assert "clock_seconds" not in counts
     made.stopped = "transfer: the bucket is out of reach"
     assert made.as_counts()["stopped"] == made.stopped
