@@ -171,12 +171,13 @@ class Pass:
     def _note_stop(self, context: Context, stage: str, error: ArchiverError) -> None:
         report = context.report
         report.stopped = report.stopped or f"{stage}: {error}"
-        report.stop = report.stop or Stop(type(error).__name__, f"{stage}: {error}", isinstance(error, StopDaemon))
         report.exit_code = max(report.exit_code, error.exit_code)
-        if isinstance(error, AccountBusy):
+        if isinstance(error, AccountBusy):  # the other process will say how its pass ends: this one cannot tell
             log.warning("stage_busy", stage=stage, reason=str(error))
         else:
-            log.error("stage_stopped", stage=stage, kind=type(error).__name__, reason=str(error), hint=error.hint)
+            kind, final = type(error).__name__, isinstance(error, StopDaemon)
+            report.stop = report.stop or Stop(kind, f"{stage}: {error}", final)
+            log.error("stage_stopped", stage=stage, kind=kind, reason=str(error), hint=error.hint)
 
     @asynccontextmanager
     async def _recorded(self, command: str) -> AsyncIterator[Callable[[int], int]]:
@@ -228,7 +229,8 @@ class Pass:
         await end_run(self.app.engine, self.run, code, records, self.app.clock(), ends, stop)
 
     def _ends(self) -> list[PassEnd]:
-        return [PassEnd(name, report.stop, report.clock_seconds) for name, report in self.reports.items()]
+        told = {name: one for name, one in self.reports.items() if one.stop is not None or not one.stopped}
+        return [PassEnd(name, report.stop, report.clock_seconds) for name, report in told.items()]
 
     def _count_requests(self, before: Mapping[str, tuple[Counter[str], Counter[str]]]) -> None:
         for name, (sent, retries) in before.items():

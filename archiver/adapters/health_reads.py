@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sqlalchemy import Row, TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,12 +18,17 @@ from archiver.core.model import State
 
 COUNTS = text("""
 select account, state::text as state, count(*) as found, coalesce(sum(size), 0)::bigint as size,
-    max(call_start) as newest_call, min(verified_at) as verified_at
+    max(call_start) as newest_call, min(verified_at) as verified_at, max(stored_at) as stored_at,
+    greatest(max(listed_at), max(stored_at), max(verified_at)) as progress
 from recordings group by account, state
 """)
 #: What is given up is on the gap list; and what a person has explained or paused keeps nobody waiting.
+#: A call that was listed later than its lookback is no new one: it waits behind those that are.
 WAITING = text(f"""
-select account, min(listed_at) as listed_at, min(call_start) as call_start from recordings
+select account, min(call_start) as call_start,
+    min(listed_at) filter (where listed_at - call_start <= :lookback) as pending,
+    min(listed_at) filter (where listed_at - call_start > :lookback) as backlog
+from recordings
 where state in ('discovered', 'transferring') and not {PAUSED} and not exists (
     select from gaps where gaps.account = recordings.account and gaps.recording_id = recordings.recording_id
         and gaps.closed_at is null and gaps.explanation is not null)
@@ -37,6 +43,10 @@ select account, state, count(*) as found from (
     select distinct on (account, day) account, state from ledger order by account, day, id desc
 ) as last_lines group by account, state
 """)
+AT_WORK = text("""
+select case when finished_at is null then started_at end from runs where command = 'sync'
+order by started_at desc limit 1
+""")
 Rows = Sequence[Row[tuple[object, ...]]]
 
 
@@ -47,12 +57,18 @@ class HealthReads:
         """`engine` stays the caller's to dispose of."""
         self._engine = engine
 
-    async def facts(self, names: Sequence[str]) -> list[AccountFacts]:
-        """Look at the configured accounts, in their order. Reads all of `recordings` once: seconds for millions."""
+    async def facts(self, names: Sequence[str], lookback: timedelta) -> list[AccountFacts]:
+        """Look at the configured accounts, in their order. Reads all of `recordings` once: seconds for millions.
+
+        `lookback`: so long after its start a call counts as new when it is listed.
+        """
+        waiting = WAITING.bindparams(lookback=lookback)
         async with at_once(self._engine) as opened:
             known = {row.account: row for row in await opened.execute(select(accounts))}
-            found = [await _by_account(opened, query) for query in (COUNTS, WAITING, GAPS, DAYS)]
-        return [_facts(name, known.get(name), *(one.get(name, []) for one in found)) for name in names]
+            found = [await _by_account(opened, query) for query in (COUNTS, waiting, GAPS, DAYS)]
+            since = await opened.scalar(AT_WORK)
+        made = [_facts(name, known.get(name), *(one.get(name, []) for one in found)) for name in names]
+        return [replace(one, at_work_since=since) for one in made]
 
 
 async def _by_account(opened: AsyncConnection, query: TextClause) -> Mapping[str, Rows]:
@@ -75,11 +91,18 @@ def _facts(
         good_pass=account.good_pass_at,
         stop=None if account.stop_kind is None else Stop(account.stop_kind, account.stop_reason, account.stop_final),
         clock_ahead=None if account.clock_seconds is None else timedelta(seconds=account.clock_seconds),
-        oldest_pending=waiting[0].listed_at if waiting else None,
+        progress=_newest(row.progress for row in counted),
+        oldest_pending=waiting[0].pending if waiting else None,
+        oldest_backlog=waiting[0].backlog if waiting else None,
+        last_stored=_newest(row.stored_at for row in counted),
         oldest_pending_call=waiting[0].call_start if waiting else None,
-        newest_call=max((row.newest_call for row in counted), default=None),
+        newest_call=_newest(row.newest_call for row in counted),
         oldest_fixity=min((row.verified_at for row in archived if row.verified_at is not None), default=None),
         gaps={row.kind: row.found for row in gaps},
         oldest_gap=min((row.opened_at for row in gaps), default=None),
         days={row.state: row.found for row in days},
     )
+
+
+def _newest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)

@@ -10,10 +10,10 @@ from archiver.adapters.catalogue_reads import Reads
 from archiver.app import now, open_engine, shared_quota
 from archiver.cli.common import State, complain, echo, moment, out, print_json, run, span
 from archiver.core import duration
-from archiver.core.health import AccountFacts, Cause, Level
+from archiver.core.health import AccountFacts, Cause, Level, Limits
 from archiver.errors import ArchiverError, ConfigError, Unreachable
 from archiver.settings import Settings
-from archiver.watch.look import Look, blind, look
+from archiver.watch.look import Look, blind, limits_of, look
 
 
 def length(option: str, text: str) -> timedelta:
@@ -45,15 +45,20 @@ async def tell_freshness(settings: Settings, max_age: timedelta, *, as_json: boo
 def run_check(state: State, *, as_json: bool) -> int:
     """Print how the archive does in one line. Returns a Nagios plugin's exit code: 3 where it cannot be told."""
     try:
-        found = run(_look(state.settings(quiet=True)))
+        settings = state.settings(quiet=True)
+        found = run(_look(settings))
     except ArchiverError as error:  # a configuration that does not load, say
         complain(error)
-        echo(f"ARCHIVER UNKNOWN - {error}\n")
+        if as_json:
+            print_json({"status": "unknown", "message": str(error)})
+        else:
+            echo(f"ARCHIVER UNKNOWN - {_plain(str(error))}\n")
         return Level.UNKNOWN
     if as_json:
         print_json(found.as_document())
     else:
-        echo(f"ARCHIVER {found.level.name} - {_told(found)} | {' '.join(_figures(found))}\n")
+        figures = " ".join(_figures(found, limits_of(settings)))
+        echo(f"ARCHIVER {found.level.name} - {_told(found)}{figures and ' | '}{figures}\n")
     return found.level
 
 
@@ -73,23 +78,36 @@ def _told(found: Look) -> str:
         count = len(found.accounts)
         return f"{count} account{'s' * (count != 1)}, every one passed well in the last {span(found.at - oldest)}"
     told = (f"{one.account + ': ' if one.account else ''}{one.message}{_age(one.age)}" for one in found.reasons)
-    return "; ".join(told).replace("|", "/").replace("\n", " ")
+    return _plain("; ".join(told))
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")
 
 
 def _age(age: timedelta | None) -> str:
     return "" if age is None else f" ({span(age)})"
 
 
-def _figures(found: Look) -> Iterator[str]:
-    """Performance data, each as name=value and unit."""
+def _figures(found: Look, limits: Limits) -> Iterator[str]:
+    """Performance data, each as name=value and unit; then where it is a warning, and where critical."""
     for one in found.accounts:
         yield f"{one.account}_archived_bytes={one.bytes}B"
         yield f"{one.account}_open_gaps={sum(one.gaps.values())}"
-        yield from _since(found.at, one)
+        yield from _since(found.at, one, limits)
 
 
-def _since(at: datetime, one: AccountFacts) -> Iterator[str]:
-    moments = {"lag": one.watermark, "last_good_pass": one.good_pass, "oldest_pending": one.oldest_pending}
-    for name, moment_of in moments.items():
-        if moment_of is not None:
-            yield f"{one.account}_{name}={round((at - moment_of).total_seconds())}s"
+def _since(at: datetime, one: AccountFacts, limits: Limits) -> Iterator[str]:
+    if one.watermark is not None:
+        yield f"{one.account}_lag={_whole(at - one.watermark)}s"
+    aged = {
+        "last_good_pass": (one.good_pass, limits.last_pass),
+        "oldest_pending": (one.oldest_pending, limits.pending),
+    }
+    for name, (since, limit) in aged.items():
+        if since is not None:
+            yield f"{one.account}_{name}={_whole(at - since)}s;{_whole(limit / 2)};{_whole(limit)}"
+
+
+def _whole(value: timedelta) -> int:
+    return round(value.total_seconds())

@@ -48,6 +48,7 @@ async def _daemon(settings: Settings) -> None:
         if app is None:
             return
         monitor.opened(app)
+        stack.push_async_callback(monitor.closing)
         log.info("daemon_started", accounts=list(app.sources), every=settings.sync.every.total_seconds())
 
         async def one_pass() -> int:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from archiver.core.clocks import skewed
+from archiver.core.danger import URGENT
 from archiver.core.model import State
 
 
@@ -31,6 +32,7 @@ class Cause(StrEnum):
     LAST_PASS = "last_pass"  # noqa: S105 - no pass has come to its end without a stop
     STOPPED = "stopped"  # the last pass was stopped, and a person must act
     PENDING = "pending"  # a recording is listed and not archived
+    ENDANGERED = "endangered"  # the source is about to delete what is not archived
     GAP = "gap"  # something that should be archived is not, and nobody has explained it
     FIXITY = "fixity"  # a copy was not compared with its record
     NEWEST_CALL = "newest_call"  # the source lists no new calls
@@ -46,6 +48,7 @@ class Limits:
     gap: timedelta
     fixity: timedelta | None = None
     newest_call: timedelta | None = None
+    source_retention: Mapping[str, timedelta] = field(default_factory=dict)  # by account; else the source keeps all
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,12 @@ class AccountFacts:
     added: datetime | None = None  # when its first pass began; None: never
     good_pass: datetime | None = None  # when one last came to its end without a stop
     stop: Stop | None = None  # of the last pass
+    at_work_since: datetime | None = None  # when the newest pass of all began; None: it has ended
+    progress: datetime | None = None  # when a recording was last listed, archived or verified
     clock_ahead: timedelta | None = None  # of the source over us, at the last pass
-    oldest_pending: datetime | None = None  # when the recording was listed that has waited longest
+    oldest_pending: datetime | None = None  # when the new call was listed that has waited longest
+    oldest_backlog: datetime | None = None  # the same of what was no new call any more when it was listed
+    last_stored: datetime | None = None  # when a recording last came into the bucket
     oldest_pending_call: datetime | None = None  # start of the oldest call that is not archived
     newest_call: datetime | None = None  # start of the newest call that is listed
     oldest_fixity: datetime | None = None  # of all copies, the longest ago that one was compared
@@ -114,11 +121,10 @@ def worst(reasons: Sequence[Reason]) -> Level:
 
 def _of_account(facts: AccountFacts, limits: Limits, now: datetime) -> Iterator[Reason]:
     aged = _Aged(facts.account, now)
-    yield from aged.beyond(Cause.LAST_PASS, facts.good_pass or facts.added, limits.last_pass, _last_pass_message(facts))
+    yield from _last_pass(aged, facts, limits)
     if facts.stop is not None and facts.stop.final:
         yield aged.reason(Level.CRITICAL, Cause.STOPPED, f"a person must act: {facts.stop.reason}")
-    waiting = "a recording waits to be archived"
-    yield from aged.beyond(Cause.PENDING, facts.oldest_pending, limits.pending, waiting)
+    yield from _pending(aged, facts, limits)
     yield from _gaps(aged, facts, limits)
     if limits.fixity is not None:
         compared = "a copy was not compared with its record"
@@ -131,11 +137,46 @@ def _of_account(facts: AccountFacts, limits: Limits, now: datetime) -> Iterator[
         yield aged.reason(Level.CRITICAL, Cause.CLOCK, message)
 
 
+def _last_pass(aged: _Aged, facts: AccountFacts, limits: Limits) -> Iterator[Reason]:
+    """A pass that takes long and gets on is no more than a warning: the first one may list for a day."""
+    since, limit = facts.good_pass or facts.added, limits.last_pass
+    if since is None:
+        yield aged.reason(Level.CRITICAL, Cause.LAST_PASS, "no pass was ever begun for this account")
+    elif _gets_on(facts, limit, aged.now):
+        message = "no pass has come to its end for long, but one is at work and gets on"
+        yield from aged.beyond(Cause.LAST_PASS, since, limit, message, worst=Level.WARNING)
+    else:
+        yield from aged.beyond(Cause.LAST_PASS, since, limit, _last_pass_message(facts))
+
+
+def _gets_on(facts: AccountFacts, limit: timedelta, now: datetime) -> bool:
+    """Whether one long pass is at work. Many short ones that all die are something else."""
+    if facts.stop is not None or facts.at_work_since is None or facts.progress is None:
+        return False
+    return now - facts.at_work_since > limit / 2 > now - facts.progress
+
+
 def _last_pass_message(facts: AccountFacts) -> str:
     """Say that no pass was good, and why the last was not."""
     never = "" if facts.good_pass else "no pass has come to its end yet"
     why = f"; the last one stopped: {facts.stop.reason}" if facts.stop else ""
-    return f"{never or 'the last good pass is too long ago'}{why}"
+    return f"{never or 'the last good pass is long ago'}{why}"
+
+
+def _pending(aged: _Aged, facts: AccountFacts, limits: Limits) -> Iterator[Reason]:
+    """New calls must be archived in time. A backlog takes as long as the quota wants, but it must move."""
+    yield from aged.beyond(Cause.PENDING, facts.oldest_pending, limits.pending, "a new call waits to be archived")
+    if facts.oldest_backlog is not None:
+        moved = max(facts.oldest_backlog, facts.last_stored or facts.oldest_backlog)
+        yield from aged.beyond(Cause.PENDING, moved, limits.pending, "a backlog waits, and nothing is archived")
+    kept = limits.source_retention.get(facts.account)
+    if kept is not None and facts.oldest_pending_call is not None:
+        left = kept - (aged.now - facts.oldest_pending_call)
+        if left <= URGENT:
+            message = "the source is about to delete calls that are not archived, or has done so"
+            yield aged.reason(
+                Level.CRITICAL, Cause.ENDANGERED, message, since=facts.oldest_pending_call, limit=kept - URGENT
+            )
 
 
 def _gaps(aged: _Aged, facts: AccountFacts, limits: Limits) -> Iterator[Reason]:
@@ -155,16 +196,14 @@ class _Aged:
     account: str
     now: datetime
 
-    def beyond(self, cause: Cause, since: datetime | None, limit: timedelta, message: str) -> Iterator[Reason]:
+    def beyond(
+        self, cause: Cause, since: datetime | None, limit: timedelta, message: str, *, worst: Level = Level.CRITICAL
+    ) -> Iterator[Reason]:
         """Complain when something is older than half of its limit. None: there is no such thing."""
-        if since is None:
-            if cause is Cause.LAST_PASS:
-                yield self.reason(Level.CRITICAL, cause, "no pass was ever begun for this account")
-            return
-        age = self.now - since
+        age = timedelta(0) if since is None else self.now - since
         if age > limit / 2:
             level = Level.CRITICAL if age > limit else Level.WARNING
-            yield self.reason(level, cause, message, since=since, limit=limit)
+            yield self.reason(min(level, worst), cause, message, since=since, limit=limit)
 
     def reason(
         self, level: Level, cause: Cause, message: str, *, since: datetime | None = None,

@@ -94,7 +94,7 @@ class PassReport:
     slowest: Slowest = field(default_factory=Slowest)  # of these
     stage: str = ""  # the one that is at work, for progress displays
     stopped: str = ""  # why the pass ended early
-    stop: Stop | None = None  # the same for those who watch
+    stop: Stop | None = None  # the same for those who watch; not where another process was at work
     exit_code: int = 0  # of the stop
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 

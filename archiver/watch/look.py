@@ -20,9 +20,11 @@ from archiver.settings import Settings
 BLIND = frozenset({Cause.STARTING, Cause.CATALOGUE})  # nothing is known of the archive
 PASSES_MISSED = 4
 SHORTEST = timedelta(hours=1)
-PATIENCE = 10.0  # seconds for one look
+PATIENCE = 60.0  # seconds for one look: a large catalogue takes some
+WAIT = 5.0  # seconds that a question waits for it: those who ask wait 10 at most
 KEPT = 10.0  # seconds that a look is good for, and at least:
 SHARE = 20  # of the time, at most the 20th part is spent on looking
+KEPT_BLIND = 2.0  # seconds that a look which saw nothing is good for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,11 @@ def limits_of(settings: Settings) -> Limits:
         gap=health.gap,
         fixity=health.fixity,
         newest_call=health.newest_call,
+        source_retention={
+            account.name: account.source_retention
+            for account in settings.accounts
+            if account.source_retention is not None
+        },
     )
 
 
@@ -61,7 +68,8 @@ async def look(settings: Settings, engine: AsyncEngine, quotas: Mapping[str, Sha
     """Look at the catalogue and judge what is there. Raises Unreachable, SchemaError or StopDaemon."""
     async with database.translated(), asyncio.timeout(PATIENCE):
         await database.require_schema(engine)
-        accounts = await HealthReads(engine).facts([account.name for account in settings.accounts])
+        names = [account.name for account in settings.accounts]
+        accounts = await HealthReads(engine).facts(names, settings.sync.lookback)
         standings = {name: await quota.standing() for name, quota in quotas.items()}
     return Look(at=now, accounts=accounts, quotas=standings, reasons=judge(accounts, limits_of(settings), now))
 
@@ -73,35 +81,46 @@ def blind(cause: Cause, error: ArchiverError | str, now: datetime) -> Look:
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Keeps the last look, so that many questions cost the database one."""
+    """Keeps the last look, so that many questions cost the database one, and no question waits for long."""
 
     clock: Callable[[], datetime]
-    take: Callable[[], Awaitable[Look]] | None = None  # looks at the catalogue; None: it is not open yet
-    awaited: str = "the daemon is starting"  # what it waits for, until `take` is there
+    take: Callable[[], Awaitable[Look]] | None = None  # looks at the catalogue; None: it is not open
+    awaited: str = "the daemon is starting"  # why `take` is not there
     seconds: Callable[[], float] = time.monotonic
+    wait: float = WAIT  # seconds of a question
     last: Look | None = None
     good_until: float = 0.0
-    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looking: asyncio.Task[None] | None = None  # there is one at a time
 
     async def now(self) -> Look:
-        """Look, or give the last look where it is good enough."""
-        async with self.looking:
-            if self.last is None or self.seconds() >= self.good_until:
-                self.last = await self._fresh()
-            return self.last
+        """Look, or give the last look: where it is good enough, and where a new one takes too long."""
+        if self.take is None:
+            return blind(Cause.STARTING, self.awaited, self.clock())
+        if self.last is None or self.seconds() >= self.good_until:
+            self.looking = self.looking or asyncio.create_task(self._look(self.take))
+            done, _ = await asyncio.wait({self.looking}, timeout=self.wait)
+            for task in done:
+                task.result()  # a bug is told to whoever asks
+        return self.last or blind(Cause.CATALOGUE, "the database does not answer in time", self.clock())
 
     def forget(self) -> None:
         """Look anew at the next question: something has changed."""
         self.good_until = 0.0
 
-    async def _fresh(self) -> Look:
-        if self.take is None:
-            return blind(Cause.STARTING, self.awaited, self.clock())
+    async def close(self) -> None:
+        """Look no more."""
+        self.take, self.awaited = None, "the daemon is stopping"
+        if self.looking is not None:
+            self.looking.cancel()
+            await asyncio.wait({self.looking})
+
+    async def _look(self, take: Callable[[], Awaitable[Look]]) -> None:
         began = self.seconds()
         try:
-            found = await self.take()
+            self.last = await take()
+            kept = max(KEPT, SHARE * (self.seconds() - began))
         except ArchiverError as error:
-            return blind(Cause.CATALOGUE, error, self.clock())
-        spent = self.seconds() - began
-        self.good_until = self.seconds() + max(KEPT, SHARE * spent)
-        return found
+            self.last, kept = blind(Cause.CATALOGUE, error, self.clock()), KEPT_BLIND
+        finally:
+            self.looking = None
+        self.good_until = self.seconds() + kept

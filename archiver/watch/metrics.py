@@ -101,7 +101,9 @@ def _of_catalogue(look: Look) -> Iterator[Metric]:
 MOMENTS: Mapping[str, tuple[str, Callable[[AccountFacts], datetime | None]]] = {
     "watermark": ("Every call that started up to here was listed.", lambda one: one.watermark),
     "last_good_pass": ("A pass last came to its end without a stop.", lambda one: one.good_pass),
-    "oldest_pending": ("The recording that waits longest was listed.", lambda one: one.oldest_pending),
+    "last_stored": ("A recording last came into the bucket.", lambda one: one.last_stored),
+    "oldest_pending": ("The new call that waits longest was listed.", lambda one: one.oldest_pending),
+    "oldest_backlog": ("The same of what was listed later than sync.lookback.", lambda one: one.oldest_backlog),
     "oldest_pending_call": ("The oldest call that is not archived began.", lambda one: one.oldest_pending_call),
     "newest_call": ("The newest call that is listed began.", lambda one: one.newest_call),
     "oldest_fixity": ("The copy that waits longest for a check was last checked.", lambda one: one.oldest_fixity),

@@ -37,6 +37,10 @@ class Monitor:
         self._sources = app.sources
         self.watch.take = lambda: look(self._settings, app.engine, app.quotas, self._clock())
 
+    async def closing(self) -> None:
+        """The daemon will soon have ended: what `opened` was given goes."""
+        await self.watch.close()
+
     @contextmanager
     def watching(self, reports: Mapping[str, PassReport]) -> Iterator[Callable[[int], int]]:
         """Follow a pass. The function that is given notes its exit code, and gives it back."""

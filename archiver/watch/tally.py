@@ -15,6 +15,8 @@ STEPS = (
     "listed", "new", "late", "archived", "exported", "adopted", "disagreeing", "excluded", "verified", "quarantined",
     "absent", "held", "released", "locked", "unlocked", "drifted", "deleted", "already_gone", "expired",
 )  # fmt: skip
+#: How a pass can end. Counted from 0 on: what first shows up as 1 has not grown, for whoever asks by how much it did.
+EXIT_CODES = (0, 1, 2, 3, 4, 5, 130)
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Tally:
     """Of all accounts: the passes that have ended, and the one that is at work."""
 
     totals: defaultdict[str, Totals] = field(default_factory=lambda: defaultdict(Totals))
-    passes: Counter[int] = field(default_factory=Counter)  # by exit code
+    passes: Counter[int] = field(default_factory=lambda: Counter(dict.fromkeys(EXIT_CODES, 0)))  # by exit code
     seconds: Durations = field(default_factory=Durations)  # of whole passes
     at_work: Mapping[str, PassReport] = field(default_factory=dict)
 

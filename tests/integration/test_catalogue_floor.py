@@ -58,6 +58,8 @@ ELSEWHERE = [
         "insert into runs (run_id, command, started_at, stop_kind) values ('run-1', 'sync', now(), 'SafetyLimit')",
         "runs_stop_is_whole",
     ),
+    ("update accounts set stop_kind = 'Unreachable', stop_reason = 'away'", "accounts_stop_is_whole"),
+    ("update accounts set stop_final = true", "accounts_stop_is_whole"),
     ("update gaps set kind = 'odd'", "gaps_kind"),
     ("update gaps set explanation = 'lost'", "gaps_explained_by_whom"),
     (

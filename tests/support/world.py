@@ -278,6 +278,7 @@ def world_maker(
             ],
             "sync": {"lookback": "72h", "concurrency": 8, **sync},
             "policies": "policies.yaml",
+            "http": {"listen": None},
         }
         return World(
             simulator=started,
