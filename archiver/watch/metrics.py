@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import isinf
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from archiver import __version__
 from archiver.adapters.database import head_revision
-from archiver.adapters.recordings_api import RecordingsApi
 from archiver.core.coverage import Coverage
 from archiver.core.gaps import GapKind
 from archiver.core.health import AccountFacts, Limits
@@ -26,8 +26,21 @@ from archiver.core.timing import Durations
 from archiver.watch.look import BLIND, Look
 from archiver.watch.tally import STEPS, Tally, Totals
 
-Sources = Mapping[str, RecordingsApi]
-ACCOUNT = ("account",)
+
+class Source(Protocol):
+    """What an account's requests have come to; it only grows."""
+
+    @property
+    def sent(self) -> Mapping[str, int]:
+        """Requests by operation."""
+
+    @property
+    def retries(self) -> Mapping[str, int]:
+        """Attempts that were repeated, by cause."""
+
+    @property
+    def took(self) -> Mapping[str, Durations]:
+        """How long answers took to begin, by operation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +49,7 @@ class Seen:
 
     look: Look
     tally: Tally
-    sources: Sources  # by account; empty while nothing is open
+    sources: Mapping[str, Source]  # by account; empty while nothing is open
     limits: Limits
 
 
@@ -44,6 +57,7 @@ def render(seen: Seen) -> bytes:
     """Write the metrics down."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Everything(seen))
+    ProcessCollector(registry=registry)  # memory, CPU time, open files, start; where there is a /proc
     return generate_latest(registry)
 
 
@@ -75,7 +89,11 @@ def _of_health(seen: Seen) -> Iterator[Metric]:
     yield _gauge("catalogue_up", "1: the catalogue answers; 0: it does not, and what it knows is left out.",
                  [({}, not blind)])  # fmt: skip
     yield _gauge("health_level", "0 ok, 1 warning, 2 critical: what /healthz says.", [({}, look.level)])
-    reasons = [({"account": one.account or "", "cause": str(one.cause)}, one.level) for one in look.reasons]
+    levels: dict[tuple[str, str], int] = {}  # one cause may have two reasons; a series has one value
+    for one in look.reasons:
+        name = (one.account or "", str(one.cause))
+        levels[name] = max(one.level, levels.get(name, 0))
+    reasons = [({"account": account, "cause": cause}, level) for (account, cause), level in levels.items()]
     yield _gauge("health_reason", "What is not as it should be, by its level.", reasons)
     limits = {name: getattr(seen.limits, name) for name in ("last_pass", "pending", "gap", "fixity", "newest_call")}
     seconds = [({"limit": name}, value.total_seconds()) for name, value in limits.items() if value is not None]
@@ -89,7 +107,7 @@ def _of_catalogue(look: Look) -> Iterator[Metric]:
     gaps = [({**_name(one), "kind": kind}, one.gaps.get(kind, 0)) for one in accounts for kind in GapKind]
     yield _gauge("open_gaps", "Gaps that are open and not explained.", gaps)
     days = [({**_name(one), "state": state}, one.days.get(state, 0)) for one in accounts for state in Coverage]
-    yield _gauge("coverage_days", "Days of calls by what is proved of them.", days)
+    yield _gauge("coverage", "Days of calls by what is proved of them.", days)
     yield _gauge("archived_bytes", "Bytes of audio in the archive.", [(_name(one), one.bytes) for one in accounts])
     ahead = [(_name(one), one.clock_ahead.total_seconds()) for one in accounts if one.clock_ahead is not None]
     yield _gauge("source_clock_ahead_seconds", "How far the source's clock is ahead of this host's.", ahead)
@@ -138,7 +156,7 @@ def _of_work(totals: Mapping[str, Totals]) -> Iterator[Metric]:
     yield _histogram("stage_seconds", "How long stages took, pass by pass.", stages)
 
 
-def _of_requests(sources: Sources) -> Iterator[Metric]:
+def _of_requests(sources: Mapping[str, Source]) -> Iterator[Metric]:
     sent = [({"account": name, "operation": operation}, count)
             for name, source in sources.items() for operation, count in sorted(source.sent.items())]  # fmt: skip
     yield _counter("requests", "Requests to the source.", sent)

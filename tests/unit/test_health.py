@@ -28,9 +28,11 @@ FRESH = AccountFacts(
 AWAY = Stop("Unreachable", "discover: the source is out of reach", final=False)
 
 
-def told(limits: Limits = LIMITS, **changes: object) -> list[tuple[Cause, Level]]:
+def told(
+    changes: Mapping[str, object] | None = None, /, limits: Limits = LIMITS, **more: object
+) -> list[tuple[Cause, Level]]:
     """What is found of a fresh account with these changes."""
-    facts = replace(FRESH, **changes)  # type: ignore[arg-type]
+    facts = replace(FRESH, **(changes or {}), **more)  # type: ignore[arg-type]
     return [(reason.cause, reason.level) for reason in judge([facts], limits, NOW)]
 
 
@@ -52,16 +54,16 @@ AGED: Mapping[str, tuple[Cause, timedelta]] = {
 def test_each_limit_has_a_warning_at_half_of_it(field: str) -> None:
     """And only beyond: what is exactly as old as allowed is well."""
     cause, limit = AGED[field]
-    assert told(**{field: NOW - limit / 2}) == []
-    assert told(**{field: NOW - limit / 2 - SECOND}) == [(cause, Level.WARNING)]
-    assert told(**{field: NOW - limit}) == [(cause, Level.WARNING)]
-    assert told(**{field: NOW - limit - SECOND}) == [(cause, Level.CRITICAL)]
+    assert told({field: NOW - limit / 2}) == []
+    assert told({field: NOW - limit / 2 - SECOND}) == [(cause, Level.WARNING)]
+    assert told({field: NOW - limit}) == [(cause, Level.WARNING)]
+    assert told({field: NOW - limit - SECOND}) == [(cause, Level.CRITICAL)]
 
 
 def test_without_a_limit_nothing_is_too_old() -> None:
     limits = replace(LIMITS, fixity=None, newest_call=None, source_retention={"other": DAY})
     old = NOW - 900 * DAY
-    assert told(limits, oldest_fixity=old, newest_call=old, oldest_pending_call=old) == []
+    assert told(limits=limits, oldest_fixity=old, newest_call=old, oldest_pending_call=old) == []
 
 
 def test_a_gap_is_a_warning_at_once_and_critical_beyond_its_limit() -> None:
@@ -82,22 +84,26 @@ def test_an_account_that_never_had_a_pass() -> None:
     ]
 
 
-LONG = {"good_pass": None, "at_work_since": NOW - 20 * HOUR, "progress": NOW - timedelta(minutes=2)}
+LONG: Mapping[str, object] = {
+    "good_pass": None,
+    "at_work_since": NOW - 20 * HOUR,
+    "progress": NOW - timedelta(minutes=2),
+}
 
 
 def test_a_long_pass_that_gets_on_is_no_more_than_a_warning() -> None:
     """The first one may list for a day. Where nothing moves any more, it hangs."""
-    assert told(**LONG) == [(Cause.LAST_PASS, Level.WARNING)]
-    assert told(**LONG | {"good_pass": NOW - 21 * HOUR}) == [(Cause.LAST_PASS, Level.WARNING)]
-    assert told(**LONG | {"progress": NOW - HOUR}) == [(Cause.LAST_PASS, Level.CRITICAL)]
-    assert told(**LONG | {"progress": None}) == [(Cause.LAST_PASS, Level.CRITICAL)]
+    assert told(LONG) == [(Cause.LAST_PASS, Level.WARNING)]
+    assert told({**LONG, "good_pass": NOW - 21 * HOUR}) == [(Cause.LAST_PASS, Level.WARNING)]
+    assert told({**LONG, "progress": NOW - HOUR}) == [(Cause.LAST_PASS, Level.CRITICAL)]
+    assert told({**LONG, "progress": None}) == [(Cause.LAST_PASS, Level.CRITICAL)]
 
 
 def test_many_short_passes_that_die_are_no_long_one() -> None:
     """However much each of them archives before."""
-    assert told(**LONG | {"at_work_since": NOW - timedelta(minutes=3)}) == [(Cause.LAST_PASS, Level.CRITICAL)]
-    assert told(**LONG | {"at_work_since": None}) == [(Cause.LAST_PASS, Level.CRITICAL)]
-    assert told(**LONG | {"stop": AWAY}) == [(Cause.LAST_PASS, Level.CRITICAL)]
+    assert told({**LONG, "at_work_since": NOW - timedelta(minutes=3)}) == [(Cause.LAST_PASS, Level.CRITICAL)]
+    assert told({**LONG, "at_work_since": None}) == [(Cause.LAST_PASS, Level.CRITICAL)]
+    assert told({**LONG, "stop": AWAY}) == [(Cause.LAST_PASS, Level.CRITICAL)]
 
 
 def test_a_stop_counts_at_once_only_where_a_person_must_act() -> None:
