@@ -20,7 +20,7 @@ from archiver.settings import Settings
 BLIND = frozenset({Cause.STARTING, Cause.CATALOGUE})  # nothing is known of the archive
 PASSES_MISSED = 4
 SHORTEST = timedelta(hours=1)
-PATIENCE = 60.0  # seconds for one look: a large catalogue takes some
+PATIENCE = 180.0  # seconds for one look: a catalogue of tens of millions of rows takes them
 WAIT = 5.0  # seconds that a question waits for it: those who ask wait 10 at most
 KEPT = 10.0  # seconds that a look is good for, and at least:
 SHARE = 20  # of the time, at most the 20th part is spent on looking
