@@ -23,15 +23,19 @@ SCRAPE: Final = {"up"}  # what Prometheus says by itself about a target
 PROMTOOL: Final = shutil.which("promtool")
 
 
-def rules() -> Mapping[str, Mapping[str, object]]:
+def rules(groups: list[dict[str, list[dict[str, object]]]]) -> Mapping[str, Mapping[str, object]]:
     """All alerts by name."""
-    groups = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
     found = [rule for group in groups for rule in group["rules"]]
     assert len({rule["alert"] for rule in found}) == len(found)
-    return {rule["alert"]: rule for rule in found}
+    return {str(rule["alert"]): rule for rule in found}
 
 
-RULES: Final = rules()
+RULES: Final = rules(yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"])
+IN_KUBERNETES: Final = rules(
+    yaml.safe_load((ROOT / "packaging/kubernetes/components/prometheus/prometheusrule.yaml").read_text())["spec"][
+        "groups"
+    ]
+)
 
 
 def entries(section: str) -> list[str]:
@@ -41,9 +45,9 @@ def entries(section: str) -> list[str]:
     return re.findall(r"^### (.+)$", body[1], flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_a_rule_asks_for_metrics_that_there_are(name: str) -> None:
-    names = asked(str(RULES[name]["expr"]))
+@pytest.mark.parametrize(("name", "rule"), [*RULES.items(), *IN_KUBERNETES.items()])
+def test_a_rule_asks_for_metrics_that_there_are(name: str, rule: Mapping[str, object]) -> None:
+    names = asked(str(rule["expr"]))
     assert names
     assert names <= OFFERED | SCRAPE
 
@@ -58,7 +62,7 @@ def test_a_rule_says_how_bad_it_is_and_where_to_read_on(name: str) -> None:
 
 
 def test_every_alert_has_an_entry_in_the_runbook_and_the_other_way_round() -> None:
-    assert sorted(entries("Alerts")) == sorted(RULES)
+    assert sorted(entries("Alerts")) == sorted([*RULES, *IN_KUBERNETES])
 
 
 def test_every_cause_of_health_has_an_entry() -> None:
