@@ -50,7 +50,7 @@ class Health(Section):
         description="Since an account's last pass that ended without a stop. null: four times sync.every, at least 1h.",
     )
     pending: Limit = Field(
-        default=timedelta(days=1), description="Since a recording was listed that is not archived yet."
+        default=timedelta(days=1), description="Since a new call was listed that waits, or a backlog last moved."
     )
     gap: Limit = Field(default=timedelta(days=1), description="Since a gap was opened that nobody has explained.")
     fixity: Annotated[Limit | None, Blank] = Field(

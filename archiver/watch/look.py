@@ -97,9 +97,9 @@ class Watch:
         if self.take is None:
             return blind(Cause.STARTING, self.awaited, self.clock())
         if self.last is None or self.seconds() >= self.good_until:
-            self.looking = self.looking or asyncio.create_task(self._look(self.take))
-            done, _ = await asyncio.wait({self.looking}, timeout=self.wait)
-            for task in done:
+            task = self.looking = self.looking or asyncio.create_task(self._look(self.take))
+            await asyncio.wait({task}, timeout=self.wait)
+            if task.done() and not task.cancelled():
                 task.result()  # a bug is told to whoever asks
         return self.last or blind(Cause.CATALOGUE, "the database does not answer in time", self.clock())
 
