@@ -20,7 +20,7 @@ from archiver.core.timing import Durations
 from archiver.watch.look import Look, blind
 from archiver.watch.metrics import Seen, render
 from archiver.watch.tally import Tally
-from tests.support.metrics import DOCS, OFFERED, families, values
+from tests.support.metrics import DOCS, OFFERED, asked, families, values
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -90,6 +90,15 @@ def offered(one: Metric) -> tuple[str, str, frozenset[str]]:
 def test_every_metric_is_documented_and_every_documented_one_is_given() -> None:
     """With its type and labels."""
     assert sorted(map(str, map(offered, families(render(seen()))))) == sorted(map(str, documented()))
+
+
+def test_the_questions_in_the_document_are_promql_over_these_metrics() -> None:
+    """Nobody tries them before an alert goes off."""
+    section = DOCS.read_text().partition("## Questions and their PromQL")[2]
+    questions = [one.replace("\\|", "|") for one in re.findall(r"^\|[^|]*\| `(.+)` \|$", section, flags=re.MULTILINE)]
+    assert len(questions) == section.count("\n|") - 2
+    for question in questions:
+        assert set() < asked(question) <= OFFERED
 
 
 def test_the_names_that_rules_and_panels_may_use_are_those_of_the_exposition() -> None:
