@@ -116,6 +116,6 @@ def _is_open(service: NotifyBase, scheme: str) -> bool:
         return False
     host = getattr(service, "smtp_host", None) or service.host or ""
     try:
-        return not ipaddress.ip_address(host).is_loopback
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return bool(host != "localhost")

@@ -16,9 +16,9 @@ ENDED = "ended"  # key of the trouble that the process has ended by itself
 REFUSED = "deletion"  # … that the automatic deletion was refused as a whole
 STARTED = "the daemon has started"
 STOPPED = "the daemon has stopped, as it was asked to"
-DELETED = "{count} recordings deleted at the source"
-EXPIRED = "{count} recordings deleted in the archive"
-QUARANTINED = "{count} recordings quarantined: bytes and record disagree"
+DELETED = "recordings deleted at the source: {count}"
+EXPIRED = "recordings deleted in the archive: {count}"
+QUARANTINED = "recordings quarantined, because bytes and record disagree: {count}"
 
 
 class Work(Protocol):

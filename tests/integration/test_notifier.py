@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters import database
+from archiver.adapters.heartbeat import Heartbeat, Sign
+from archiver.adapters.messenger import messenger
 from archiver.adapters.notice_rows import NoticeRows
 from archiver.app import new_run_id
 from archiver.core.health import Level
 from archiver.core.notices import Happening, Memory, Rules, Seen, Trouble, delivered, draft, observe
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, NotFound, Unreachable
 from archiver.passes import Pass
 from archiver.simulator import Account, Fault, Html, Operation, Status
 from archiver.watch.monitor import Monitor
+from archiver.watch.news import ENDED
+from archiver.watch.pinger import Pinger
+from archiver.watch.teller import Teller
 from tests.support.receiver import Receiver, receiving
 from tests.support.rows import NOW
+from tests.support.simulator import Clock
 from tests.support.world import MakeWorld, World, calls
 
 REFUSED = Fault(on=Operation.LIST, do=Status(401), times=None)
@@ -97,7 +106,7 @@ async def test_deletions_that_are_refused_and_those_that_are_done(world: MakeWor
     refused, done = receiver.messages
     assert (refused.tone, "[deletion] nothing was deleted by itself" in refused.body) == ("warning", True)
     assert "Over:\n- [deletion]" in done.body
-    assert "Done:\n- acme: 4 recordings deleted at the source" in done.body
+    assert "Done:\n- acme: recordings deleted at the source: 4" in done.body
     assert receiver.paths == ["/start", "/fail", "/start", "/fail", "/start", ""]
 
 
@@ -110,7 +119,7 @@ async def test_a_receiver_in_trouble_disturbs_no_pass(world: MakeWorld, receiver
     code = await cron(made, patience=0.5)
     states = {identity: str(state) for identity, state in (await made.states()).items()}
     assert (code, states) == (3, {"1": "verified", "2": "verified", "3": "discovered"})
-    assert receiver.messages == receiver.signs == []
+    assert (receiver.messages, receiver.signs) == ([], [])
     assert (receiver.refused > 1) == (trouble != "nobody listens")
 
     receiver.status, receiver.hangs = 200, False
@@ -156,3 +165,83 @@ async def test_what_was_told_is_read_as_it_was_written(engine: AsyncEngine) -> N
     async with database.connection(engine) as opened:
         await opened.exec_driver_sql("update notices set memory = '{\"episodes\": 5}'")
     assert await rows.load("desk") == Memory()
+
+
+async def test_a_sign_of_life_is_tried_again_where_that_may_help(receiver: Receiver) -> None:
+    """A server in trouble may recover; an address that nobody knows stays unknown."""
+    pauses: list[float] = []
+
+    async def recover(seconds: float) -> None:
+        pauses.append(seconds)
+        receiver.status = 200
+
+    receiver.status = 503
+    async with aclosing(Heartbeat(str(receiver.switch["url"]), "healthchecks", sleep=recover)) as heartbeat:
+        await heartbeat.send(Sign.FAILURE, "why")
+        assert (receiver.signs, receiver.refused, len(pauses)) == ([("/fail", "why")], 1, 1)
+        receiver.status = 404
+        with pytest.raises(NotFound, match=r"^HTTP 404$"):
+            await heartbeat.send(Sign.FAILURE, "why")
+    assert (receiver.refused, len(pauses)) == (2, 1)
+
+
+async def test_only_the_latest_signs_wait_for_a_switch_that_hangs(receiver: Receiver) -> None:
+    """However many passes end meanwhile; those that were dropped are counted."""
+    outcomes: Counter[tuple[str, str]] = Counter()
+    receiver.hangs = True
+    async with aclosing(Heartbeat(str(receiver.switch["url"]), "healthchecks")) as heartbeat:
+        pinger = Pinger("switch", heartbeat, outcomes)
+        working = asyncio.create_task(pinger.work())
+        for number in range(20):
+
+            async def making(body: str = str(number)) -> tuple[Sign, str]:
+                return Sign.SUCCESS, body
+
+            pinger.push(making)
+            if number == 0:
+                await receiver.until(lambda one: one.refused == 1)
+        receiver.hangs = False
+        receiver.release()
+        pinger.push(None)
+        await working
+    assert [body for _, body in receiver.signs] == [str(number) for number in range(13, 20)]
+    assert outcomes == {("switch", "failed"): 12, ("switch", "sent"): 8}
+
+
+class Away(NoticeRows):
+    """The catalogue, out of reach when it is told to be."""
+
+    away = True
+
+    async def load(self, channel: str) -> Memory:
+        if self.away:
+            raise Unreachable("away")
+        return await super().load(channel)
+
+
+async def test_a_daemon_goes_on_from_memory_while_the_catalogue_is_away(
+    engine: AsyncEngine, receiver: Receiver
+) -> None:
+    """What it told meanwhile it does not tell again, nor what was told before it began; and both ends are told."""
+    rules = Rules(level=Level.OK, settle=timedelta(0), quiet_for=HALF, per_hour=9)
+    rows, clock = Away(engine), Clock()
+    old, new = (Trouble(key=key, level=Level.CRITICAL, text=key) for key in ("gap/acme", "catalogue"))
+    seen = Seen(troubles=[old])
+    memory = observe(Memory(), seen, rules, clock())
+    notice = draft(memory, seen, rules, clock())
+    assert notice is not None
+    await rows.save("desk", delivered(memory, notice, clock()), clock())
+
+    to = messenger(str(receiver.channel["url"]), allow_http=False)
+    teller = Teller(
+        name="desk", archive="calls", rules=rules, messenger=to, rows=rows, redact=str, outcomes=Counter(), clock=clock
+    )
+    ended = Trouble(key=ENDED, level=Level.CRITICAL, text="never told without a memory")
+    for away, troubles in ((True, [new, ended]), (True, [new]), (False, [new, old]), (False, []), (False, [])):
+        rows.away = away
+        clock.move(seconds=60)
+        await teller.tell(Seen(troubles=troubles), patience=10)
+    assert [one.title for one in receiver.messages] == [
+        "calls: critical: catalogue", "calls: resolved: gap/acme (and 1 more)",
+    ]  # fmt: skip
+    assert (await rows.load("desk")).episodes == {}
