@@ -31,7 +31,7 @@ from archiver.watch.teller import Teller
 log = structlog.get_logger()
 
 PATIENCE = timedelta(seconds=30)  # for one message
-LAST_WORDS = timedelta(seconds=10)  # for all that is to be told when the daemon is asked to stop
+LAST_WORDS = timedelta(seconds=5)  # for a message of a daemon that was asked to stop
 GOOD = frozenset({0, 3})  # exit codes of passes that came to their end
 LEVELS = {"critical": Level.CRITICAL, "warning": Level.WARNING, "info": Level.OK}
 
