@@ -9,7 +9,6 @@ from archiver.core.health import Cause, Level, Reason
 from archiver.core.notices import Happening, Seen, Trouble
 from archiver.core.report import PassReport
 from archiver.errors import ArchiverError
-from archiver.scheduler import INTERRUPTED
 from archiver.watch.look import BLIND, Look
 
 ENDED = "ended"  # key of the trouble that the process has ended by itself
@@ -56,8 +55,8 @@ class News:
         if self._begun:
             self._happened.append(Happening(what=STOPPED))
 
-    def pass_ended(self, code: int, work: Work) -> None:
-        """A pass has ended, or was interrupted."""
+    def pass_ended(self, work: Work, *, whole: bool) -> None:
+        """A pass has ended. `whole`: it was not interrupted, nor left to another archiver."""
         for report in work.reports.values():
             counts = ((DELETED, Level.OK, report.deleted), (EXPIRED, Level.OK, report.expired),
                       (QUARANTINED, Level.WARNING, report.quarantined))  # fmt: skip
@@ -66,7 +65,7 @@ class News:
                 for what, level, count in counts
                 if count
             ]
-        if code != INTERRUPTED:
+        if whole:
             self._begun = self._passed = True
             why = work.refusal and f"nothing was deleted by itself: {work.refusal}"
             self._refused = Trouble(key=REFUSED, level=Level.WARNING, text=why) if why else None

@@ -31,7 +31,7 @@ from archiver.watch.teller import Teller
 log = structlog.get_logger()
 
 PATIENCE = timedelta(seconds=30)  # for one message
-LAST_WORDS = timedelta(seconds=5)  # for a message of a daemon that was asked to stop
+LAST_WORDS = timedelta(seconds=5)  # for one of a process that was asked to stop
 GOOD = frozenset({0, 3})  # exit codes of passes that came to their end
 LEVELS = {"critical": Level.CRITICAL, "warning": Level.WARNING, "info": Level.OK}
 
@@ -68,7 +68,8 @@ class Notifier:
         self._redact = Redactor(settings.secrets()).text
         self._news, self._tellers, self._pingers = News(), list[Teller](), list[Pinger]()
         self._wake, self._leaving = asyncio.Event(), False
-        self._active = False
+        self._active = False  # somebody is to be told
+        self._brief = False  # something may wait to kill the process
         self._alarmed = False  # the switches know of a failure
 
     def awaits(self) -> None:
@@ -89,9 +90,11 @@ class Notifier:
         """A pass has ended. After one that was interrupted the switches notice when no other follows."""
         if not self._active:
             return
-        self._news.pass_ended(code, work)
-        if code != INTERRUPTED:
-            elsewhere = code == AccountBusy.exit_code and work.refusal is None  # another archiver does the work
+        elsewhere = code == AccountBusy.exit_code and work.refusal is None  # another archiver does the work
+        whole = code != INTERRUPTED
+        self._news.pass_ended(work, whole=whole and not elsewhere)
+        self._brief = self._brief or not whole
+        if whole:
             good = code in GOOD or elsewhere
             self._alarmed = not good
             self._ping(partial(self._verdict, _summary(code, work.reports), good=good))
@@ -105,7 +108,7 @@ class Notifier:
             return
         async with AsyncExitStack() as stack:
             await self._open(stack, once=once)
-            self._active = True
+            self._active, self._brief = True, not once
             pinging = [asyncio.create_task(pinger.work()) for pinger in self._pingers]
             telling = None if once else asyncio.create_task(self._keep_telling())
             try:
@@ -177,11 +180,11 @@ class Notifier:
             self._ping(partial(_say, Sign.FAILURE, self._redact(why)))
 
     async def _part(self, pinging: list[asyncio.Task[None]], telling: asyncio.Task[None] | None) -> None:
-        """Say the last words: a daemon is brief, because something may wait to kill it."""
+        """Say the last words."""
         self._leaving = True
         self._wake.set()
         self._ping(None)
-        grace = self._patience if telling is None else min(LAST_WORDS, self._settings.sync.shutdown_grace)
+        grace = min(LAST_WORDS, self._settings.sync.shutdown_grace) if self._brief else self._patience
         last = asyncio.create_task(self._last_words(telling, grace))
         tasks = [*pinging, last, *([telling] if telling else [])]
         _, late = await asyncio.wait(tasks, timeout=1.5 * grace.total_seconds())

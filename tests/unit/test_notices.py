@@ -265,6 +265,7 @@ def test_what_was_kept_and_what_came_since_is_put_together(
     both = joined(kept, newer)
     assert both.episodes.keys() == kept.episodes.keys() | newer.episodes.keys()
     assert set(both.sent) == {*kept.sent, *newer.sent}
+    assert both.failures == max(kept.failures, newer.failures)
     count = [sum(one.happening.count for one in memory.happened.values()) for memory in (kept, newer, both)]
     assert count[2] == count[0] + count[1]
     for key in kept.episodes.keys() & newer.episodes.keys():

@@ -14,7 +14,6 @@ from archiver.core.notice_text import span
 from archiver.core.report import PassReport
 from archiver.errors import ArchiverError, SafetyLimit
 from archiver.logs import Redactor
-from archiver.scheduler import INTERRUPTED
 from archiver.settings.notifying import LOCAL
 from archiver.watch.look import Look
 from archiver.watch.news import News
@@ -154,7 +153,7 @@ def test_while_nothing_can_be_seen_nothing_is_over() -> None:
     assert hidden(look(reason(Cause.CATALOGUE, None))) == [True, False, False, False, True]
     assert hidden(look(reason(Cause.STARTING, None))) == [True, True, False, False, True]
     assert hidden(None) == [True, True, True, False, True]
-    news.pass_ended(0, Done())
+    news.pass_ended(Done(), whole=True)
     assert hidden(look()) == [False] * 5
 
 
@@ -168,7 +167,7 @@ def test_a_start_is_no_trouble_before_a_neighbour_is_waited_for() -> None:
 def test_what_a_pass_did_is_told_once_and_a_refusal_until_a_pass_without_one() -> None:
     news = News()
     report = PassReport("acme", deleted=3, expired=2, quarantined=1)
-    news.pass_ended(4, Done({"acme": report}, SafetyLimit("more than 5 percent")))
+    news.pass_ended(Done({"acme": report}, SafetyLimit("more than 5 percent")), whole=True)
     first, second = news.seen(look()), news.seen(look())
     told = [(one.what.format(count=one.count), one.account, one.level) for one in first.happened]
     assert told == [
@@ -178,9 +177,9 @@ def test_what_a_pass_did_is_told_once_and_a_refusal_until_a_pass_without_one() -
     ]
     assert list(second.happened) == []
     assert [one.text for one in second.troubles] == ["nothing was deleted by itself: more than 5 percent"]
-    news.pass_ended(INTERRUPTED, Done())
+    news.pass_ended(Done(), whole=False)
     assert keys(news) == ["deletion"]
-    news.pass_ended(0, Done())
+    news.pass_ended(Done(), whole=True)
     assert keys(news) == []
 
 
