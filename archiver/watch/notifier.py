@@ -62,9 +62,9 @@ class Notifier:
         self, settings: Settings, clock: Callable[[], datetime], watch: Watch, outcomes: Counter[tuple[str, str]],
         patience: timedelta = PATIENCE,
     ) -> None:  # fmt: skip
-        """`watch` looks at the archive; `outcomes` counts what was sent and what failed."""
-        self._patience = patience
+        """`watch` looks at the archive; `outcomes` counts what was sent; a message has `patience`."""
         self._settings, self._clock, self._watch, self._outcomes = settings, clock, watch, outcomes
+        self._patience = patience
         self._redact = Redactor(settings.secrets()).text
         self._news, self._tellers, self._pingers = News(), list[Teller](), list[Pinger]()
         self._wake, self._leaving = asyncio.Event(), False
@@ -187,9 +187,10 @@ class Notifier:
         grace = min(LAST_WORDS, self._settings.sync.shutdown_grace) if self._brief else self._patience
         last = asyncio.create_task(self._last_words(telling, grace))
         tasks = [*pinging, last, *([telling] if telling else [])]
-        _, late = await asyncio.wait(tasks, timeout=1.5 * grace.total_seconds())
+        longest = 1.5 * grace.total_seconds()  # with what is read and written beside
+        _, late = await asyncio.wait(tasks, timeout=longest)
         if late:
-            log.warning("notifications_cut", waited=grace.total_seconds())
+            log.warning("notifications_cut", waited=longest)
         for task in late:
             task.cancel()
         await asyncio.wait(tasks)

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from archiver.adapters.messenger import messenger
-from archiver.core.health import Cause, Level, Reason
+from archiver.core.health import Cause, Level, Limits, Reason
 from archiver.core.notice_text import span
 from archiver.core.report import PassReport
 from archiver.errors import ArchiverError, SafetyLimit
 from archiver.logs import Redactor
 from archiver.settings.notifying import LOCAL
+from archiver.watch import metrics
 from archiver.watch.look import Look
+from archiver.watch.metrics import render
 from archiver.watch.news import News
+from archiver.watch.tally import Tally
 from tests.support.rows import NOW
 from tests.support.settings import changed, load_document, problems
 
@@ -200,3 +203,12 @@ def test_an_end_is_told_unless_the_look_says_why() -> None:
 )
 def test_lengths_are_told_roughly(seconds: int, told: str) -> None:
     assert span(timedelta(seconds=seconds)) == told
+
+
+def test_what_was_sent_and_what_failed_is_counted() -> None:
+    tally = Tally()
+    tally.notifications.update({("on-call", "sent"): 3, ("on-call", "failed"): 1})
+    limits = Limits(last_pass=timedelta(1), pending=timedelta(1), gap=timedelta(1))
+    text = render(metrics.Seen(look=look(), tally=tally, sources={}, limits=limits)).decode()
+    assert 'archiver_notifications_total{channel="on-call",outcome="sent"} 3.0' in text
+    assert 'archiver_notifications_total{channel="on-call",outcome="failed"} 1.0' in text
