@@ -24,7 +24,7 @@ class Told:
     def __init__(self, desk: Desk, receiver: Receiver) -> None:
         """Both are there."""
         self.desk, self.receiver = desk, receiver
-        desk.world.document["logging"] = {"level": "debug"}
+        desk.world.document |= {"logging": {"level": "debug"}, "http": {"listen": "127.0.0.1:0"}}
         desk.world.document["notifications"] = {
             "channels": [receiver.channel],
             "pings": [receiver.switch],
