@@ -64,7 +64,9 @@ def _part(heading: str, lines: list[str]) -> Iterator[str]:
 
 
 def _there(key: str, one: Episode, now: datetime) -> str:
-    return f"{WORDS[one.level]} [{_cause(key)}] {one.text} (seen for {span(now - one.since)})"
+    known = now - one.since
+    lasts = f" (seen for {span(known)})" if known >= timedelta(minutes=1) else ""
+    return f"{WORDS[one.level]} [{_cause(key)}] {one.text}{lasts}"
 
 
 def _gone(key: str, one: Episode) -> str:

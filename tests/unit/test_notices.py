@@ -73,6 +73,8 @@ def test_a_trouble_is_told_when_it_lasts_and_again_when_it_is_over() -> None:
     assert (begin, list(begun.begun), list(begun.over)) == (2, ["pending/acme"], [])
     assert (end, list(over.begun), list(over.over)) == (62, [], ["pending/acme"])
     assert title(begun, "calls") == "calls: warning: pending/acme is wrong"
+    assert "warning [pending] pending/acme is wrong (seen for 2 min)" in body(begun, NOW + 2 * MINUTE)
+    assert "seen for" not in body(begun, NOW)
     assert title(over, "calls") == "calls: resolved: pending/acme is wrong"
     assert "[pending] pending/acme is wrong (lasted 60 min)" in body(over, NOW)
 
