@@ -23,11 +23,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from archiver.adapters.control_tables import controls, policy_sets
 from archiver.adapters.export_tables import backfills, export_jobs, exports, quota_used, quotas
+from archiver.adapters.notice_rows import notices
 from archiver.adapters.table_basics import metadata, moment, state_type
 
 __all__ = [
     "accounts", "backfills", "controls", "days", "export_jobs", "exports", "gap_events", "gaps", "history", "ledger",
-    "metadata", "moment", "policy_sets", "quota_used", "quotas", "recordings", "refresh_tokens", "runs", "state_type",
+    "metadata", "moment", "notices", "policy_sets", "quota_used", "quotas", "recordings", "refresh_tokens", "runs",
+    "state_type",
 ]  # fmt: skip
 
 accounts = Table(

@@ -25,6 +25,7 @@ from archiver.cli import (
     holding,
     looking,
     mending,
+    notifying,
     pausing,
     proving,
     reporting,
@@ -56,7 +57,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (running, backfilling, deleting, erasing, holding, pausing, looking, reporting, budget, explaining,
-               covering, gapping, mending, proving, setting_up):  # fmt: skip
+               covering, gapping, mending, notifying, proving, setting_up):  # fmt: skip
     module.add_to(cli)
 
 

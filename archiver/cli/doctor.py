@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from archiver.app import now, open_engine, open_source, open_store, policies_of
 from archiver.core.model import Slice, StoreFacts
 from archiver.errors import ArchiverError
 from archiver.settings import Account, Settings
+from archiver.watch.notifier import messengers
 
 OLDEST_POSTGRES = 140000
 LOCKLESS = "make a bucket with object lock (it cannot be added to every bucket later), or take lock out of the policies"
@@ -46,7 +47,21 @@ async def examine(settings: Settings) -> list[Finding]:
     except ArchiverError as error:
         findings.append(bad("database", error))
     findings.insert(1, await _bucket(settings))
-    return findings
+    return [*findings, *_notifications(settings)]
+
+
+def _notifications(settings: Settings) -> Iterator[Finding]:
+    """Look whether the channels could be used; nobody is told anything by this."""
+    wanted = settings.notifications
+    if not wanted.addresses():
+        return
+    try:
+        messengers(settings)
+    except ArchiverError as error:
+        yield bad("notifications", error)
+        return
+    found = f"{len(wanted.channels)} channels, {len(wanted.pings)} pings; to send a test: archiver notify --test"
+    yield Finding(neighbour="notifications", good=True, found=found)
 
 
 async def _database(engine: AsyncEngine) -> Finding:

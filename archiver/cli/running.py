@@ -43,7 +43,7 @@ async def _daemon(settings: Settings) -> None:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
     monitor = Monitor(settings, now)
-    async with endpoint(settings.http.listen, monitor.see), AsyncExitStack() as stack:
+    async with endpoint(settings.http.listen, monitor.see), monitor.telling(), AsyncExitStack() as stack:
         app = await patiently(lambda: stack.enter_async_context(open_app(settings)), interrupt, monitor.awaits)
         if app is None:
             return
@@ -59,7 +59,7 @@ async def _daemon(settings: Settings) -> None:
                 sleep=interrupt.sleep,
                 longest=settings.sync.every,
             )
-            with monitor.watching(work.reports) as ended:
+            with monitor.watching(work) as ended:
                 return ended(await work.sync())
 
         await Daemon(work=one_pass, interrupt=interrupt, every=settings.sync.every, clock=now).run()
@@ -75,10 +75,16 @@ def sync(context: typer.Context, *, as_json: AsJson = False) -> None:
 async def _once(settings: Settings, *, as_json: bool) -> int:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
-    async with open_app(settings) as app:
+    monitor = Monitor(settings, now)
+
+    async def one_pass() -> int:
+        with monitor.watching(work) as ended:
+            return ended(await work.sync())
+
+    async with monitor.telling(once=True), open_app(settings) as app:
         work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping, sleep=interrupt.sleep)
         async with shown(work, settings):
-            code = await interrupt.finish(work.sync())
+            code = await interrupt.finish(one_pass())
         gaps = await app.reads.gaps(limit=20)
         if as_json:
             print_json({"run": work.run, "exit_code": code, "accounts": work.counts(), "gaps": gaps})

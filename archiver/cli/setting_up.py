@@ -16,6 +16,7 @@ from archiver.core.model import LockMode
 from archiver.errors import ConfigError
 from archiver.settings import Settings
 from archiver.simulator import Account, Behaviour, Exports, Simulator, awkward, ordinary, serve
+from archiver.watch.notifier import messengers
 
 db = typer.Typer(help="The catalogue's schema.", no_args_is_help=True)
 
@@ -39,6 +40,8 @@ def check(
     state: State = context.obj
     settings = state.settings(quiet=True)
     policies = policies_of(settings)
+    if settings.notifications.channels:
+        messengers(settings)
     if policies.wants_locks and not offline:
         run(_require_locks(settings))
     names = [account.name for account in settings.accounts]

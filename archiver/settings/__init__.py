@@ -3,17 +3,21 @@
 from archiver.settings.auth import Auth, PasswordAuth, RefreshAuth, TokenAuth
 from archiver.settings.loader import load
 from archiver.settings.models import Account, Database, Logging, Settings, Sync, Vault
+from archiver.settings.notifying import Channel, Notifications, Ping
 from archiver.settings.schema import schema_text, write_schema
 from archiver.settings.watching import Health, Http
 
 __all__ = [
     "Account",
     "Auth",
+    "Channel",
     "Database",
     "Health",
     "Http",
     "Logging",
+    "Notifications",
     "PasswordAuth",
+    "Ping",
     "RefreshAuth",
     "Settings",
     "Sync",

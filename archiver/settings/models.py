@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from archiver.settings.auth import Auth
+from archiver.settings.notifying import Notifications, parts
 from archiver.settings.section import Section, at
 from archiver.settings.types import (
     AccountId,
@@ -25,18 +26,10 @@ from archiver.settings.types import (
     Secret,
     WebUrl,
     Whole,
-    is_plain_remote,
     postgres_url,
+    refuse_plain,
 )
 from archiver.settings.watching import Health, Http
-
-_HTTPS_ONLY = "must be https:// (http:// only for this machine, or with allow_http: true beside it)"
-
-
-def _refuse_plain(url: str, info: ValidationInfo) -> str:
-    if is_plain_remote(url) and info.data.get("allow_http") is False:  # absent: it has a problem of its own
-        raise ValueError(_HTTPS_ONLY)
-    return url
 
 
 class Database(Section):
@@ -96,7 +89,7 @@ class Vault(Section):
     @field_validator("endpoint_url")
     @classmethod
     def _encrypted(cls, url: str | None, info: ValidationInfo) -> str | None:
-        return url and _refuse_plain(url, info)
+        return url and refuse_plain(url, info)
 
     @field_validator("secret_access_key")
     @classmethod
@@ -134,13 +127,13 @@ class Account(Section):
     @field_validator("base_url")
     @classmethod
     def _encrypted(cls, url: str, info: ValidationInfo) -> str:
-        return _refuse_plain(url, info)
+        return refuse_plain(url, info)
 
     @field_validator("auth")
     @classmethod
     def _encrypted_token_url(cls, auth: Auth, info: ValidationInfo) -> Auth:
         try:
-            _refuse_plain(getattr(auth, "token_url", ""), info)
+            refuse_plain(getattr(auth, "token_url", ""), info)
         except ValueError as error:
             raise at("token_url", str(error)) from None
         return auth
@@ -221,6 +214,7 @@ class Settings(Section):
     logging: Logging = Logging()
     http: Http = Http()
     health: Health = Health()
+    notifications: Notifications = Notifications()
     encryption_key: Annotated[FernetKey | None, Blank] = Field(
         default=None, description="Fernet key for refresh tokens in the catalogue."
     )
@@ -230,6 +224,7 @@ class Settings(Section):
         url = self.database.url
         password = (urlsplit(url.get_secret_value()).password or "") if url else ""
         found = {*_secrets_in(self), password, unquote(password)}
+        found |= set().union(*map(parts, self.notifications.addresses()))
         return tuple(sorted(found - {""}))
 
 

@@ -159,6 +159,14 @@ def is_plain_remote(url: str) -> bool:
         return True
 
 
+def refuse_plain(url: str, info: ValidationInfo) -> str:
+    """Return the URL. Raises ValueError when it is plain and remote, unless the section's `allow_http` permits that."""
+    if is_plain_remote(url) and info.data.get("allow_http") is False:  # absent: it has a problem of its own
+        msg = "must be https:// (http:// only for this machine, or with allow_http: true beside it)"
+        raise ValueError(msg)
+    return url
+
+
 def postgres_url(url: str, password: str | None) -> str:
     """Return `url` as postgresql://…, with `password` put in, escaped. Raises ValueError; it never quotes the URL."""
     try:

@@ -80,6 +80,9 @@ def _of_process(seen: Seen) -> Iterator[Metric]:
     yield _gauge("build_info", "Version of the program, and of the schema that it needs.", [(build, 1)])
     passes = [({"exit_code": str(code)}, count) for code, count in sorted(seen.tally.passes.items())]
     yield _counter("passes", "Passes that have ended, by exit code.", passes)
+    told = [({"channel": name, "outcome": outcome}, count)
+            for (name, outcome), count in sorted(seen.tally.notifications.items())]  # fmt: skip
+    yield _counter("notifications", "Messages and pings, by channel or ping and outcome: sent, failed.", told)
     yield _histogram("pass_seconds", "How long whole passes took.", [({}, seen.tally.seconds)])
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
 
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.app import App
-from archiver.core.report import PassReport
 from archiver.errors import ArchiverError
+from archiver.scheduler import INTERRUPTED
 from archiver.settings import Settings
 from archiver.watch.look import Watch, limits_of, look
 from archiver.watch.metrics import Seen
+from archiver.watch.news import Work
+from archiver.watch.notifier import PATIENCE, Notifier
 from archiver.watch.tally import Tally
 
 BUG = 1  # the exit code of a pass that did not come to any end that was foreseen
@@ -22,29 +25,37 @@ BUG = 1  # the exit code of a pass that did not come to any end that was foresee
 class Monitor:
     """Follows one daemon."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
-        """`clock` gives the present moment."""
+    def __init__(self, settings: Settings, clock: Callable[[], datetime], patience: timedelta = PATIENCE) -> None:
+        """`clock` gives the present moment; `patience` is for one message."""
         self._settings, self._clock = settings, clock
         self._sources: Mapping[str, RecordingsApi] = {}
         self.watch, self.tally = Watch(clock=clock), Tally()
+        self._notifier = Notifier(settings, clock, self.watch, self.tally.notifications, patience)
 
     def awaits(self, error: ArchiverError) -> None:
         """The daemon cannot begin yet."""
         self.watch.awaited = f"waiting for a neighbour: {error}"
+        self._notifier.awaits()
 
     def opened(self, app: App) -> None:
         """The daemon can begin."""
         self._sources = app.sources
         self.watch.take = lambda: look(self._settings, app.engine, app.quotas, self._clock())
+        self._notifier.started()
+
+    def telling(self, *, once: bool = False) -> AbstractAsyncContextManager[None]:
+        """Tell channels and dead-man switches how it goes, and how it ends. `once`: it is a single pass, no daemon."""
+        return self._notifier.at_work(once=once)
 
     async def closing(self) -> None:
         """The daemon will soon have ended: what `opened` was given goes."""
         await self.watch.close()
 
     @contextmanager
-    def watching(self, reports: Mapping[str, PassReport]) -> Iterator[Callable[[int], int]]:
+    def watching(self, work: Work) -> Iterator[Callable[[int], int]]:
         """Follow a pass. The function that is given notes its exit code, and gives it back."""
-        self.tally.begin(reports)
+        self.tally.begin(work.reports)
+        self._notifier.pass_begins()
         began, code = time.monotonic(), BUG
 
         def ended(exit_code: int) -> int:
@@ -57,9 +68,13 @@ class Monitor:
         except ArchiverError as error:
             code = error.exit_code
             raise
+        except asyncio.CancelledError:
+            code = INTERRUPTED
+            raise
         finally:
             self.tally.end(code, time.monotonic() - began)
             self.watch.forget()
+            self._notifier.pass_ended(code, work)
 
     async def see(self) -> Seen:
         """Look at everything."""

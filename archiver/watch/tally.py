@@ -49,6 +49,7 @@ class Tally:
     passes: Counter[int] = field(default_factory=lambda: Counter(dict.fromkeys(EXIT_CODES, 0)))  # by exit code
     seconds: Durations = field(default_factory=Durations)  # of whole passes
     at_work: Mapping[str, PassReport] = field(default_factory=dict)
+    notifications: Counter[tuple[str, str]] = field(default_factory=Counter)  # by channel or ping, and outcome
 
     def begin(self, reports: Mapping[str, PassReport]) -> None:
         """Watch the reports of a pass while it goes on."""

@@ -69,6 +69,9 @@ def test_the_example_is_accepted(row: Row, tmp_path: Path) -> None:
         document = changed("vault", {"bucket": "calls", row.key.removeprefix("vault."): value, beside[row.key]: "x"})
     if row.key == "database.embedded":
         document["database"] = {"embedded": value}
+    if found := re.match(r"notifications\.(channels|pings)\[]\.", row.key):
+        smallest = {"name": "one", "url": "https://h/x" if found[1] == "pings" else "jsons://h/x"}
+        document = changed(f"notifications.{found[1]}", [{**smallest, row.key.rpartition(".")[2]: value}])
     if row.key in {"accounts[].auth.token_url", "accounts[].auth.scope"}:
         document = changed("accounts[0].auth", {**password_grant(), row.key.rpartition(".")[2]: value})
 
@@ -107,7 +110,7 @@ def as_documented(field: FieldInfo) -> str:
         return "*required*"
     if isinstance(default, BaseModel):
         return "*all defaults*"
-    if default is None or default == "":
+    if default is None or default in ("", ()):
         return "*none*" if default is None else "*empty*"
     if isinstance(default, timedelta):
         return f"`{'72h' if length_text(default) == '3d' else length_text(default)}`"
