@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from archiver.app import App
@@ -34,7 +34,7 @@ class Assembly:
 
     app: App
     sleep: Callable[[float], Awaitable[None]]  # between two looks at what the source is to make ready
-    longest: timedelta | None  # after so long the transfer begins no new round; None: until nothing is left
+    longest: timedelta | None  # after so long listing and transfer begin nothing new; None: until nothing is left
     readers: dict[str, Reader] = field(default_factory=dict)
 
     def discover(self, context: Context) -> Discover:
@@ -53,6 +53,7 @@ class Assembly:
             lookback=sync.lookback,
             recount_every=sync.recount_every,
             allowance=allowance(account.requests_per_minute, sync.every, sync.recount_share),
+            until=self._end(),
             history=Backfilling(
                 context=context,
                 record=app.backfills,
@@ -99,7 +100,7 @@ class Assembly:
             room=partial(self._room, account.name),
             lookback=sync.lookback,
             patience=min(LONGEST_PATIENCE, sync.every),
-            until=None if self.longest is None else app.clock() + self.longest,
+            until=self._end(),
             retention=retention_of(account, app.settings),
         )
 
@@ -126,6 +127,10 @@ class Assembly:
             retention=retention_of(account, app.settings),
             sleep=self.sleep,
         )
+
+    def _end(self) -> datetime | None:
+        """After this moment a stage begins nothing large any more: the other accounts wait for this one."""
+        return None if self.longest is None else self.app.clock() + self.longest
 
     async def _room(self, account: str) -> int:
         """Single requests that archiving may use until the next pass: listing and recounts need some as well."""

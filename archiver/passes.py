@@ -40,7 +40,7 @@ class Pass:
     run: str
     stopping: Callable[[], bool] = lambda: False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  # between two looks at what the source is to make ready
-    longest: timedelta | None = None  # after so long the transfer begins no new round; None: until nothing is left
+    longest: timedelta | None = None  # after so long listing and transfer begin nothing new; None: until all is done
     reports: dict[str, PassReport] = field(default_factory=dict)
     refusal: ArchiverError | None = None  # what forbade the automatic deletion as a whole
 

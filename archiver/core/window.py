@@ -61,6 +61,11 @@ def next_width(width: timedelta, items: int, page_size: int) -> timedelta:
     return max(width / 2, timedelta(seconds=NARROWEST_SECONDS)) if items > MOST_ITEMS else width
 
 
+def gets_on(watermark: datetime | None, done: datetime | None) -> bool:
+    """Whether a listing that ends here has come further than the one before."""
+    return done is not None and (watermark is None or done > watermark)
+
+
 def halves(window: Slice) -> tuple[Slice, Slice]:
     """Split a slice of at least two seconds into two that cover the same starts, none twice; days at a midnight."""
     middle = window.since + timedelta(seconds=window.seconds // 2)

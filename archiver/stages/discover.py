@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -37,6 +38,7 @@ class Discover:
     recount_every: timedelta
     allowance: int  # requests for the full recount
     history: Backfilling
+    until: datetime | None = None  # after it no further slice is listed: the other accounts wait for this one
 
     async def run(self) -> None:
         """Recount the lookback, list everything behind the watermark up to now, recount older days that are due."""
@@ -54,7 +56,7 @@ class Discover:
             log.error("watermark_ahead", watermark=watermark)
             await self.ledger.begin_anew(self.context.account, self._now())
             watermark = None
-        await self._list_ahead(self._known_up_to(watermark), believed=believed)
+        await self._list_ahead(watermark, believed=believed)
         if watermark is not None:
             await self._older(self._edge(watermark).date())
         if not self.context.stopping():
@@ -92,33 +94,49 @@ class Discover:
             return True
         return await self.recount.ask(Slice(self._edge(watermark), watermark))
 
-    async def _list_ahead(self, known_up_to: datetime | None, *, believed: bool) -> None:
+    async def _list_ahead(self, watermark: datetime | None, *, believed: bool) -> None:
         """List slice after slice. While the source is not to be believed, the watermark stays where it is."""
+        known_up_to = self._known_up_to(watermark)
         stretch = rules.stretch_ahead(self.start_from, known_up_to, self._now())
         if stretch is None:
             return
         # what a pass finds new is little; only where nothing is known yet, the pace must be felt out
         width, done = rules.FIRST_WIDTH if known_up_to is None else rules.WIDEST, None
         while (planned := rules.next_slice(stretch, done, width)) and not self.context.stopping():
+            if believed and self._leaves(watermark, done):
+                log.info("listing_goes_on_later", listed_up_to=done, until=stretch.until)
+                return
             if items := recounts.items(await self.ledger.expected(self.context.account, planned)):
-                believed = await self._compare(planned, believed=believed)
+                believed, done = await self._compare(planned, believed=believed), planned.until
             else:
-                items = await self._list(planned, believed=believed)
-            width, done = rules.next_width(width, items, self.reader.page_size), planned.until
+                items, done = await self._list(planned, watermark, believed=believed)
+            width = rules.next_width(width, items, self.reader.page_size)
 
     async def _compare(self, planned: Slice, *, believed: bool) -> bool:
         """List a slice of which something is known, because its listing was cut off, or is begun anew."""
         ahead = Ahead.MOVES if believed else Ahead.STAYS
         return await self.recount.ask(planned, settled_before=self._settled(), list_it=True, ahead=ahead) and believed
 
-    async def _list(self, planned: Slice, *, believed: bool) -> int:
-        """List a slice of which nothing is known, and the second before it: a source may know parts of a second."""
-        items = 0
-        async for part in self.reader.read(Slice(max(planned.since - rules.SECOND, self.start_from), planned.until)):
-            items += len(part.walk)
-            if believed:
-                await self._accept(part, planned.since)
-        return items
+    async def _list(self, planned: Slice, watermark: datetime | None, *, believed: bool) -> tuple[int, datetime]:
+        """List a slice of which nothing is known, and the second before it: a source may know parts of a second.
+
+        Returns how many items there were, and up to where: a busy slice comes in parts, and is left between two.
+        """
+        items, done = 0, planned.until
+        whole = Slice(max(planned.since - rules.SECOND, self.start_from), planned.until)
+        async with aclosing(self.reader.read(whole)) as parts:
+            async for part in parts:
+                items, done = items + len(part.walk), part.window.until
+                if believed:
+                    await self._accept(part, planned.since)
+                    if self._leaves(watermark, done):
+                        break
+        return items, done
+
+    def _leaves(self, watermark: datetime | None, done: datetime | None) -> bool:
+        """Whether to go on in the next pass; never before this one has come further than the one before."""
+        late = self.until is not None and self.context.clock() >= self.until
+        return late and rules.gets_on(watermark, done)
 
     def _settled(self) -> date:
         """Days before it have their lookback behind them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -68,7 +68,7 @@ class Reader:
             page = await self.source.list_page(window, page=first, page_size=1)  # there are not so many any more
         return await self._commit(page)
 
-    async def read(self, planned: Slice) -> AsyncIterator[Part]:
+    async def read(self, planned: Slice) -> AsyncGenerator[Part]:
         """Read a slice, in halves where it must be, and give its parts in order. Ends early when asked to stop."""
         pending, self.left = [planned], self.reads
         while pending and not self.context.stopping():

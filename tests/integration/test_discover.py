@@ -244,3 +244,27 @@ async def test_a_watermark_of_a_clock_that_was_ahead_hides_nothing(world: MakeWo
     with capture_logs() as logs:
         await here.sync()
     assert "watermark_ahead" not in [event["event"] for event in logs]
+
+
+async def test_a_long_listing_is_left_after_each_slice_and_comes_to_the_same_end(world: MakeWorld) -> None:
+    """In the daemon an account with years to list must not keep the others waiting, nor its own transfer."""
+    here = await world(Account(recordings=calls(30, days=58, apart=46 * 3600)), sync={"page_size": 10})
+    here.longest, passes = timedelta(0), 0
+    archived = [0]
+    while archived[-1] < 30 and passes < 12:
+        with capture_logs() as logs:
+            await here.sync()
+        passes += 1
+        archived.append(len(await here.audio()))
+        left = [log["listed_up_to"] for log in logs if log["event"] == "listing_goes_on_later"]
+        assert left or archived[-1] == 30
+
+    # each comes further than the one before; what it has brought is archived at once
+    assert 2 < passes < 12
+    assert archived == sorted(archived)
+    assert len(set(archived)) > 2
+    await here.sync()
+    assert set((await here.states()).values()) == {State.VERIFIED}
+    assert await here.gaps() == {}
+    assert await here.query("select distinct state from ledger as line where id = "
+                            "(select max(id) from ledger where day = line.day)") == [("proved",)]  # fmt: skip
