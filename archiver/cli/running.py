@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 import structlog
@@ -18,6 +18,7 @@ from archiver.core.model import Entry
 from archiver.core.model import State as Stage
 from archiver.errors import ConfigError
 from archiver.passes import Pass
+from archiver.reloading import Current
 from archiver.scheduler import INTERRUPTED, Daemon, Interrupt, patiently
 from archiver.settings import Settings
 from archiver.watch.endpoint import endpoint
@@ -34,34 +35,45 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def run_daemon(context: typer.Context) -> None:
-    """Run for ever: a pass now, then every sync.every. SIGTERM ends it in order, a second signal at once."""
+    """Run for ever: a pass now, then every sync.every. SIGTERM ends it in order, a second signal at once.
+
+    SIGHUP reloads the secrets of the configuration; changes of their files are seen without it.
+    """
     state: State = context.obj
-    run(_daemon(state.settings()))
-
-
-async def _daemon(settings: Settings) -> None:
+    settings, redactor = state.opened()
     interrupt = Interrupt(settings.sync.shutdown_grace)
+    run(
+        _daemon(
+            Current(path=state.config, environ=os.environ, settings=settings, redactor=redactor, interrupt=interrupt)
+        )
+    )
+
+
+async def _daemon(current: Current) -> None:
+    interrupt, sync = current.interrupt, current.settings.sync
     interrupt.catch()
-    monitor = Monitor(settings, now)
-    async with endpoint(settings.http.listen, monitor.see), AsyncExitStack() as stack:
-        app = await patiently(lambda: stack.enter_async_context(open_app(settings)), interrupt, monitor.awaits)
+    monitor = Monitor(current.settings, now)
+    async with endpoint(current.settings.http.listen, monitor.see), current:
+        app = await patiently(current.start, interrupt, monitor.awaits)
         if app is None:
             return
         monitor.opened(app)
-        log.info("daemon_started", accounts=list(app.sources), every=settings.sync.every.total_seconds())
+        log.info("daemon_started", accounts=list(app.sources), every=sync.every.total_seconds())
 
         async def one_pass() -> int:
+            app = await current.app()
+            monitor.opened(app)
             work = Pass(
                 app=app,
                 run=new_run_id(),
                 stopping=interrupt.stopping,
                 sleep=interrupt.sleep,
-                longest=settings.sync.every,
+                longest=sync.every,
             )
             with monitor.watching(work.reports) as ended:
                 return ended(await work.sync())
 
-        await Daemon(work=one_pass, interrupt=interrupt, every=settings.sync.every, clock=now).run()
+        await Daemon(work=one_pass, interrupt=interrupt, every=sync.every, clock=now).run()
         log.info("daemon_stopped")
 
 
