@@ -20,7 +20,8 @@ def note(ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], run
     for head in heads:
         script = context.script.get_revision(head)
         oldest = getattr(script.module, "works_from", head)
-        ctx.impl.execute(text(f"comment on table alembic_version is 'works with programs from {oldest}'"))
+        said = f"schema {head} works with programs from {oldest}"
+        ctx.impl.execute(text(f"comment on table alembic_version is '{said}'"))
 
 
 def run(connection: Connection) -> None:

@@ -34,10 +34,11 @@ PING_AFTER = 1.0  # seconds
 LOCK_ID = "hashtextextended(:name, 0)"
 #: And a server that vanished must not hold this process: libpq's own settings, in seconds and milliseconds.
 LOST_SERVER = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-#: What a schema says of itself, since it was made by migrations/env.py: which programs work with it.
-OLDEST_PROGRAM = (
-    "select substring(obj_description('alembic_version'::regclass, 'pg_class') from '^works with programs from (.+)$')"
-)
+#: What a schema says of itself (migrations/env.py writes it): which programs work with it.
+OLDEST_PROGRAM = """
+select substring(obj_description('alembic_version'::regclass, 'pg_class')
+    from '^schema ' || version_num || ' works with programs from (.+)$') from alembic_version
+"""
 UPGRADE_HINT = "run: archiver db upgrade (or set database.migrate: on_start, and archiver run does it)"
 UNREACHABLE = re.compile(r"08...|57P0[123]|53300|25006")  # connection, shutdown, too many clients, read-only standby
 
