@@ -89,13 +89,23 @@ def translate(error: SQLAlchemyError) -> ArchiverError:
             "the database is out of reach", hint="is it running, and are database.url and its password right?"
         )
     if state in {"28P01", "28000", "3D000", "42501"}:
-        return Unreachable(f"the database refused us (SQLSTATE {state})", hint="check user, password and rights")
+        return _refused(state, original)
     if state in {"42P01", "42703", "42704"}:
         return SchemaError("the catalogue's tables are missing or old", hint="run: archiver db upgrade")
     if state[:2] in {"53", "58"} or state in {"40001", "40P01", "55P03", "57014"}:
         return Unreachable(f"the database cannot do it now (SQLSTATE {state})", hint="disk full, or a lock was held")
     constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
     return StopDaemon(f"the database refused a change (SQLSTATE {state or '?'}, constraint {constraint or '-'})")
+
+
+def _refused(state: str, error: object) -> Unreachable:
+    """Say that the database refused us; for a missing right on what, where it says so in English."""
+    if state != "42501":
+        return Unreachable(f"the database refused us (SQLSTATE {state})", hint="check user, password and rights")
+    found = re.match(r"permission denied for (table|schema|sequence) (\w+)", str(error))
+    where = f"on {found[1]} {found[2]} of" if found else "in"
+    hint = "log in as the role that has the rights for this: docs/privileges.md"
+    return Unreachable(f"a right is missing {where} the database (SQLSTATE {state})", hint=hint)
 
 
 @asynccontextmanager
