@@ -16,7 +16,7 @@ from archiver.cli.summary import show_pass, show_verified
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry
 from archiver.core.model import State as Stage
-from archiver.errors import ConfigError
+from archiver.errors import ConfigError, SafetyLimit
 from archiver.passes import Pass
 from archiver.reloading import Current
 from archiver.scheduler import INTERRUPTED, Daemon, Interrupt, patiently
@@ -77,17 +77,27 @@ async def _daemon(current: Current) -> None:
         log.info("daemon_stopped")
 
 
-def sync(context: typer.Context, *, as_json: AsJson = False) -> None:
+def sync(
+    context: typer.Context,
+    *,
+    restored: Annotated[
+        bool, typer.Option("--restored", help="The catalogue was restored from an older dump, and deletion is paused.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Do one pass of every stage, then leave; deletes at the source where deletion.mode is automatic."""
     state: State = context.obj
-    leave(run(_once(state.settings(), as_json=as_json)))
+    leave(run(_once(state.settings(), restored=restored, as_json=as_json)))
 
 
-async def _once(settings: Settings, *, as_json: bool) -> int:
+async def _once(settings: Settings, *, restored: bool, as_json: bool) -> int:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
     async with open_app(settings) as app:
-        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping, sleep=interrupt.sleep)
+        if restored and await app.terms.paused() is None:
+            msg = "deletion is not paused: what people decided since the dump is forgotten"
+            raise SafetyLimit(msg, hint="first: archiver pause --reason REASON; see docs/operations.md, backup")
+        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping, sleep=interrupt.sleep, restored=restored)
         async with shown(work, settings):
             code = await interrupt.finish(work.sync())
         gaps = await app.reads.gaps(limit=20)

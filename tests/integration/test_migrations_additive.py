@@ -91,12 +91,19 @@ def test_the_rule_knows_what_it_refuses(statement: str) -> None:
     assert not DESTROYS.search("create trigger t before update or delete or truncate on days execute function f()")
 
 
+def about(statement: str, columns: set[str]) -> bool:
+    """Whether a CHECK asks about these columns alone, which the version before leaves empty."""
+    check = statement.partition(" CHECK ")[2]
+    return bool(check) and set(re.findall(r"\w+", check)) <= columns | {"is", "not", "null", "and", "or"}
+
+
 @pytest.mark.parametrize("script", [one for one in LATER if works_from(one) not in {None, one.revision}], ids=named)
 def test_what_claims_to_be_safe_for_the_version_before_narrows_nothing(script: Script) -> None:
     sent = statements(script)
     new = {found[1] for one in sent if (found := MADE.search(one))}
+    added = {name for one in sent for name in re.findall(r"ADD COLUMN (\w+)", one)}
     narrowing = [one for one in sent if NARROWS.search(one) and not any(f" {table} " in f"{one} " for table in new)]
-    assert narrowing == []
+    assert [one for one in narrowing if not about(one, added)] == []
     assert works_from(script) == script.down_revision  # farther back nobody has looked
 
 
@@ -147,7 +154,7 @@ async def test_rows_of_the_version_before_can_still_be_written(empty: AsyncEngin
 
 
 async def test_a_schema_says_which_programs_work_with_it(empty: AsyncEngine) -> None:
-    for revision, oldest in (("0003", "0003"), ("0004", "0003")):
+    for revision, oldest in (("0003", "0003"), ("0004", "0003"), ("0005", "0004")):
         await move(empty, revision)
         assert await database.oldest_program(empty) == oldest
 
