@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 
+from archiver.adapters import database
 from archiver.simulator import Account, Fault, Operation, Status
 from archiver.simulator.server import utc_now
 from tests.support.desk import DAILY, Desk, MakeDesk
@@ -32,16 +34,18 @@ def program(name: str, *words: str | Path) -> None:
 @contextmanager
 def restored(desk: Desk, dump: Path) -> Iterator[None]:
     """Let the commands work with what the dump holds, in a database of its own."""
-    url, name = desk.world.database_url, "restored_catalogue"
+    url, eye, name = desk.world.database_url, desk.world.eye, "restored_catalogue"
     with psycopg.connect(url, autocommit=True) as opened:
         opened.execute(f"create database {name}")
         another = url.replace(urlsplit(url).path, f"/{name}", 1)
         program("pg_restore", "--exit-on-error", "--dbname", another, dump)
-        desk.world.document["database"], desk.world.database_url = {"url": another}, another
+        desk.world.document["database"] = {"url": another}
+        desk.world.eye = database.open_engine(another, pool_size=1)
         try:
             yield
         finally:
-            desk.world.database_url = url
+            desk.backstage.call(desk.world.eye.dispose())
+            desk.world.eye = eye
             opened.execute(f"drop database {name} with (force)")
 
 
@@ -56,7 +60,7 @@ def test_a_dump_is_restored_and_the_archive_goes_on(desk: MakeDesk) -> None:
     hour_ago = utc_now().replace(microsecond=0) - timedelta(hours=1)
     for number in (9, 10):
         recent = replace(OLD[0], id=number, start=hour_ago + timedelta(minutes=number))
-        here.backstage.do(lambda recent=recent: here.simulator.put(recent))
+        here.backstage.do(partial(here.simulator.put, recent))
     here.does("retry", "7")
     here.policies(DAILY, SHORT, **AUTOMATIC)
     here.does("sync")

@@ -122,7 +122,7 @@ def test_the_auditor_sees_and_changes_nothing(here: Desk) -> None:
 
 def test_each_table_is_given_to_each_role_as_it_should_be(here: Desk) -> None:
     """Also tables of migrations to come, before the script is run again."""
-    here.change("set role archiver_owner; create table to_come (id int)")
+    here.change("set role archiver_owner; create table to_come (id int); reset role")
     rights = {
         (str(role), str(table)): str(given)
         for role, table, given in here.query(
