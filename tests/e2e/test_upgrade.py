@@ -56,6 +56,7 @@ def test_two_daemons_upgrade_it_once_when_they_are_told_to(desk: MakeDesk, revis
     """One does and says so, the other waits and goes on; a command beside them refuses as ever."""
     here = desk(Account(recordings=CALLS), sync={"every": "1s"})
     here.world.section("database")["migrate"] = "on_start"
+    here.world.document["http"] = {"listen": None}  # one port is not enough for both
     empty(here, revision)
     assert "archiver db upgrade" in here.refuses(2, "sync")
     with here.start("run") as first, here.start("run") as second:
