@@ -22,6 +22,12 @@ SELDOM = {"every": "1h", "concurrency": 1}  # what happens again happens because
 REVOKED = "tk-revoked-canary"
 
 
+def quiet(desk: Desk) -> Desk:
+    """Let the daemon listen at no port: another test's may be there."""
+    desk.world.document["http"] = {"listen": None}
+    return desk
+
+
 def well(event: Event) -> bool:
     """A pass in which nothing went wrong."""
     return event["exit_code"] == 0
@@ -42,7 +48,7 @@ def hang(desk: Desk, recording: int) -> None:
 
 
 def test_a_revoked_token_stops_its_account_alone_until_its_file_has_another(desk: MakeDesk) -> None:
-    here = desk(Account(recordings=CALLS), sync=SELDOM)
+    here = quiet(desk(Account(recordings=CALLS), sync=SELDOM))
     accounts = [here.world.section("accounts")]
     for name in ("bond", "cole"):
         other = desk(Account(recordings=CALLS)).world.section("accounts")
@@ -71,7 +77,7 @@ def test_a_revoked_token_stops_its_account_alone_until_its_file_has_another(desk
 
 def test_sighup_ends_the_pass_in_order_and_takes_over_secrets_only(desk: MakeDesk) -> None:
     """A broken file is told with all its problems, and the old configuration stays; what else changed has to wait."""
-    here = desk(Account(recordings=CALLS), sync=SELDOM)
+    here = quiet(desk(Account(recordings=CALLS), sync=SELDOM))
     accounts, good = here.world.section("accounts"), here.world.section("vault")["secret_access_key"]
     hang(here, 2)
     with here.start("run") as daemon:
@@ -127,7 +133,7 @@ def checked_role(desk: Desk, name: str, password: str) -> Iterator[None]:
 
 def test_the_database_password_and_the_keys_of_the_store_are_rotated(desk: MakeDesk) -> None:
     """Open connections live on; wrong new ones are told, and the old ones stay in force; then the right ones count."""
-    here = desk(Account(recordings=CALLS), sync=SELDOM)
+    here = quiet(desk(Account(recordings=CALLS), sync=SELDOM))
     port, database = here.gate.port, urlsplit(here.world.database_url).path
     with checked_role(here, "rotated", "old-password-canary"):
         here.world.document["database"] = {
