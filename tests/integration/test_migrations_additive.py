@@ -154,7 +154,7 @@ async def test_rows_of_the_version_before_can_still_be_written(empty: AsyncEngin
 
 
 async def test_a_schema_says_which_programs_work_with_it(empty: AsyncEngine) -> None:
-    for revision, oldest in (("0003", "0003"), ("0004", "0003"), ("0005", "0004")):
+    for revision, oldest in (("0003", "0003"), ("0004", "0003"), ("0005", "0004"), ("0006", "0005")):
         await move(empty, revision)
         assert await database.oldest_program(empty) == oldest
 
