@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -223,12 +223,15 @@ def _rotating(
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PATIENTLY) -> AsyncIterator[App]:
+async def open_app(
+    settings: Settings, clock: Clock = now, waiting: Waiting = PATIENTLY, *, before: App | None = None
+) -> AsyncIterator[App]:
     """Open everything. Raises ConfigError, SchemaError, Unreachable or AccessDenied.
 
-    Only tests hand in another clock.
+    `before` is an application of the same process, with other secrets: its policies stay in force, and what it knows
+    of tokens. Only tests hand in another clock.
     """
-    policies = policies_of(settings)
+    policies = policies_of(settings) if before is None else before.policies
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings))
         await database.require_schema(engine)
@@ -240,6 +243,8 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             )
             for account in settings.accounts
         }
+        if before is not None:
+            _carry_tokens(before, settings, sources)
         controls, catalogue = Controls(engine), Catalogue(engine)
         yield App(
             settings=settings,
@@ -261,6 +266,20 @@ async def open_app(settings: Settings, clock: Clock = now, waiting: Waiting = PA
             budget=ByteBudget(MEMORY_FOR_BODIES),
             clock=clock,
         )
+
+
+def _carry_tokens(before: App, settings: Settings, sources: Mapping[str, RecordingsApi]) -> None:
+    """Where the credentials are the same, what they got (or that they were refused) stays known."""
+    for account in settings.accounts:
+        if account.auth == before.account(account.name).auth:
+            sources[account.name].tokens.carry_on(before.sources[account.name].tokens)
+
+
+async def bring_up(settings: Settings) -> None:
+    """Upgrade an older schema, where the configuration says so. Raises like `database.upgrade`."""
+    if settings.database.migrate == "on_start":
+        async with open_engine(settings) as engine:
+            await database.upgrade_older(engine)
 
 
 def plain(secret: SecretStr | None) -> str | None:

@@ -11,6 +11,7 @@ from archiver.app import App
 from archiver.budgeting import retention_of
 from archiver.core import budget
 from archiver.core.recount import allowance
+from archiver.stages.adopting import Adopter
 from archiver.stages.archiving import Archivist
 from archiver.stages.backfilling import Backfilling
 from archiver.stages.context import Context
@@ -35,6 +36,7 @@ class Assembly:
     app: App
     sleep: Callable[[float], Awaitable[None]]  # between two looks at what the source is to make ready
     longest: timedelta | None  # after so long listing and transfer begin nothing new; None: until nothing is left
+    restored: bool = False  # see `Pass`
     readers: dict[str, Reader] = field(default_factory=dict)
 
     def discover(self, context: Context) -> Discover:
@@ -42,7 +44,14 @@ class Assembly:
         app, account, sync = self.app, self.app.account(context.account), self.app.settings.sync
         source, reader = app.sources[account.name], self._reader(context)
         start, gone = account.start_from, account.source_retention
-        recount = Recount(context=context, reader=reader, ledger=app.ledger, start_from=start, source_retention=gone)
+        recount = Recount(
+            context=context,
+            reader=reader,
+            ledger=app.ledger,
+            start_from=start,
+            source_retention=gone,
+            believing=self.restored,
+        )
         return Discover(
             context=context,
             source=source,
@@ -91,6 +100,7 @@ class Assembly:
         return Transfer(
             context=context,
             deposit=deposit,
+            adopter=Adopter(store=app.store, deposit=deposit, first=self.restored),
             archivist=archivist,
             exporting=self._exporting(context, deposit, archivist),
             catalogue=app.catalogue,

@@ -41,6 +41,7 @@ class Pass:
     stopping: Callable[[], bool] = lambda: False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  # between two looks at what the source is to make ready
     longest: timedelta | None = None  # after so long listing and transfer begin nothing new; None: until all is done
+    restored: bool = False  # the catalogue is older than the bucket and the source: see docs/operations.md, backup
     reports: dict[str, PassReport] = field(default_factory=dict)
     refusal: ArchiverError | None = None  # what forbade the automatic deletion as a whole
 
@@ -249,7 +250,7 @@ class Pass:
     @cached_property
     def assembly(self) -> Assembly:
         """Builds the stages."""
-        return Assembly(app=self.app, sleep=self.sleep, longest=self.longest)
+        return Assembly(app=self.app, sleep=self.sleep, longest=self.longest, restored=self.restored)
 
     @property
     def _deletions(self) -> Deletions:

@@ -32,10 +32,11 @@ class Interrupt:
 
     grace: timedelta
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    again: asyncio.Event = field(default_factory=asyncio.Event)  # the pass is to end in order, for another to begin
 
     def stopping(self) -> bool:
         """Asked between items: no new work is begun any more."""
-        return self.asked.is_set()
+        return self.asked.is_set() or self.again.is_set()
 
     def catch(self) -> None:
         """Listen to SIGTERM and SIGINT. Only inside a running loop."""
@@ -50,12 +51,14 @@ class Interrupt:
         log.info("stopping", signal=number, grace=self.grace.total_seconds())
         self.asked.set()
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until a signal comes."""
+    async def sleep(self, seconds: float | None) -> None:
+        """Wait, but not longer than until a signal comes, or a pass is to begin."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.asked, self.again)]
         try:
-            await asyncio.wait_for(self.asked.wait(), seconds)
-        except TimeoutError:
-            return
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def finish(self, work: Coroutine[None, None, T]) -> T | None:
         """Run `work` to its end. After a signal it has the grace period; then it is cancelled: None."""
@@ -76,7 +79,7 @@ async def patiently(
 ) -> T | None:
     """Call until the neighbours are in reach, with growing pauses, and tell why. None: a signal came first."""
     wait = FIRST_WAIT
-    while not interrupt.stopping():
+    while not interrupt.asked.is_set():
         try:
             return await open_it()
         except (Unreachable, Transient) as error:
@@ -89,7 +92,10 @@ async def patiently(
 
 @dataclass(slots=True, kw_only=True)
 class Daemon:
-    """Runs a pass at once and then every `every`, with jitter; sooner while a neighbour is out of reach."""
+    """Runs a pass at once and then every `every`, with jitter.
+
+    Sooner while a neighbour is out of reach, and at once when `interrupt.again` says so.
+    """
 
     work: Callable[[], Coroutine[None, None, int]]  # one pass; returns its exit code
     interrupt: Interrupt
@@ -109,6 +115,8 @@ class Daemon:
         trigger = IntervalTrigger(seconds=seconds, jitter=max(1, seconds // 20), timezone="UTC")
 
         async def once() -> None:
+            if not self.idle.is_set():  # both the schedule and a change of secrets may ask for a pass
+                return
             job.pause()  # a pass that takes longer than `every` is no reason for a warning
             await self._once()
             job.resume()
@@ -117,8 +125,11 @@ class Daemon:
             once, trigger, max_instances=1, coalesce=True, misfire_grace_time=None, next_run_time=self.clock()
         )
         scheduler.start()
-        await self.interrupt.asked.wait()
-        await self.idle.wait()
+        while not self.interrupt.asked.is_set():
+            await self.interrupt.sleep(None)
+            await self.idle.wait()
+            if self.interrupt.again.is_set():
+                await once()
         scheduler.shutdown(wait=False)
         if self.fatal is not None:
             raise self.fatal
@@ -127,9 +138,15 @@ class Daemon:
         self.idle.clear()
         try:
             wait = FIRST_WAIT
-            while not self.interrupt.stopping() and await self._pass(wait) == OUT_OF_REACH:
-                await self.interrupt.sleep(self._pause(wait))
-                wait = min(wait * 2, LONGEST_WAIT)
+            while not self.interrupt.asked.is_set():
+                code = await self._pass(wait)
+                if self.interrupt.again.is_set():
+                    wait = FIRST_WAIT
+                elif code == OUT_OF_REACH:
+                    await self.interrupt.sleep(self._pause(wait))
+                    wait = min(wait * 2, LONGEST_WAIT)
+                else:
+                    return
         finally:
             self.idle.set()
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, create_engine, text
 
 from archiver.adapters.tables import metadata
 
 LOCK = 0x61726368  # one advisory lock for all migrations of this program
+
+
+def note(ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], run_args: object) -> None:  # noqa: ARG001 - as it is called
+    """Let the schema say which programs work with it, in the same transaction; and keep what it was before."""
+    context.config.attributes.get("began_at", []).append(next(iter(step.source_revision_ids), None))
+    for head in heads:
+        script = context.script.get_revision(head)
+        oldest = getattr(script.module, "works_from", head)
+        said = f"schema {head} works with programs from {oldest}"
+        ctx.impl.execute(text(f"comment on table alembic_version is '{said}'"))
 
 
 def run(connection: Connection) -> None:
@@ -21,7 +33,11 @@ def run(connection: Connection) -> None:
     connection.commit()
     try:
         context.configure(
-            connection=connection, target_metadata=metadata, transaction_per_migration=True, compare_type=True
+            connection=connection,
+            target_metadata=metadata,
+            transaction_per_migration=True,
+            compare_type=True,
+            on_version_apply=note,
         )
         with context.begin_transaction():
             context.run_migrations()

@@ -9,6 +9,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+works_from = ${repr(up_revision)}  # the oldest program that may go on with this schema: see docs/operations.md, upgrades
 
 
 def upgrade() -> None:

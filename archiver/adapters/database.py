@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
@@ -17,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from archiver.errors import AccountBusy, ArchiverError, SchemaError, StopDaemon, Unreachable
+
+log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -31,6 +34,12 @@ PING_AFTER = 1.0  # seconds
 LOCK_ID = "hashtextextended(:name, 0)"
 #: And a server that vanished must not hold this process: libpq's own settings, in seconds and milliseconds.
 LOST_SERVER = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+#: What a schema says of itself (migrations/env.py writes it): which programs work with it.
+OLDEST_PROGRAM = """
+select substring(obj_description('alembic_version'::regclass, 'pg_class')
+    from '^schema ' || version_num || ' works with programs from (.+)$') from alembic_version
+"""
+UPGRADE_HINT = "run: archiver db upgrade (or set database.migrate: on_start, and archiver run does it)"
 UNREACHABLE = re.compile(r"08...|57P0[123]|53300|25006")  # connection, shutdown, too many clients, read-only standby
 
 
@@ -76,15 +85,27 @@ def translate(error: SQLAlchemyError) -> ArchiverError:
         return Unreachable("no database connection became free in time", hint="raise database.pool_size")
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or UNREACHABLE.fullmatch(state) or (isinstance(error, OperationalError | InterfaceError) and not state):
-        return Unreachable("the database is out of reach", hint="is it running, and is database.url right?")
+        return Unreachable(
+            "the database is out of reach", hint="is it running, and are database.url and its password right?"
+        )
     if state in {"28P01", "28000", "3D000", "42501"}:
-        return Unreachable(f"the database refused us (SQLSTATE {state})", hint="check user, password and rights")
+        return _refused(state, original)
     if state in {"42P01", "42703", "42704"}:
         return SchemaError("the catalogue's tables are missing or old", hint="run: archiver db upgrade")
     if state[:2] in {"53", "58"} or state in {"40001", "40P01", "55P03", "57014"}:
         return Unreachable(f"the database cannot do it now (SQLSTATE {state})", hint="disk full, or a lock was held")
     constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
     return StopDaemon(f"the database refused a change (SQLSTATE {state or '?'}, constraint {constraint or '-'})")
+
+
+def _refused(state: str, error: object) -> Unreachable:
+    """Say that the database refused us; for a missing right on what, where it says so in English."""
+    if state != "42501":
+        return Unreachable(f"the database refused us (SQLSTATE {state})", hint="check user, password and rights")
+    found = re.match(r"permission denied for (table|schema|sequence) (\w+)", str(error))
+    where = f"on {found[1]} {found[2]} of" if found else "in"
+    hint = "log in as the role that has the rights for this: docs/privileges.md"
+    return Unreachable(f"a right is missing {where} the database (SQLSTATE {state})", hint=hint)
 
 
 @asynccontextmanager
@@ -192,18 +213,37 @@ async def current_revision(engine: AsyncEngine) -> str | None:
 
 
 async def require_schema(engine: AsyncEngine) -> None:
-    """Raise SchemaError unless the catalogue is exactly at the revision of this version."""
+    """Raise SchemaError unless this version can work with the catalogue's schema.
+
+    That is its own; or a newer one that says of itself that a program of this version may go on working with it.
+    """
     current, head = await current_revision(engine), head_revision()
-    if current != head:
-        _require_known(current, head)
-        msg = f"the catalogue's schema is at {current or 'nothing'}, this version needs {head}"
-        raise SchemaError(msg, hint="run: archiver db upgrade")
+    if current == head:
+        return
+    if current is None:
+        msg = f"the catalogue has no tables (this version needs schema {head})"
+        raise SchemaError(msg, hint=UPGRADE_HINT)
+    if current in known_revisions():
+        msg = f"the catalogue's schema is at {current}, older than the {head} that this version needs"
+        raise SchemaError(msg, hint=UPGRADE_HINT)
+    oldest = await oldest_program(engine)
+    if oldest is None or oldest > head:
+        raise _newer(current, oldest)
+    log.warning("schema_newer", schema=current, own=head)
 
 
-def _require_known(current: str | None, head: str) -> None:
-    if current is not None and current not in known_revisions():
-        msg = f"the catalogue's schema is at {current}, which this version does not know (it knows up to {head})"
-        raise SchemaError(msg, hint="a newer version has upgraded it: run that version")
+async def oldest_program(engine: AsyncEngine) -> str | None:
+    """Head revision of the oldest program that the schema says it works with; None: it does not say."""
+    async with connection(engine) as opened:
+        found: str | None = await opened.scalar(text(OLDEST_PROGRAM))
+        return found
+
+
+def _newer(current: str, oldest: str | None) -> SchemaError:
+    head = head_revision()
+    since = "" if oldest is None else f"; programs work with it from schema {oldest} on"
+    msg = f"the catalogue's schema is at {current}, newer than the {head} of this version{since}"
+    return SchemaError(msg, hint="start the version that upgraded it, or a later one; or restore the dump from before")
 
 
 def alembic_config() -> Config:
@@ -217,17 +257,33 @@ def alembic_config() -> Config:
 
 
 async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
-    """Bring the schema to the newest revision. Returns the revision before and after. Raises SchemaError."""
-    before = await current_revision(engine)
-    _require_known(before, head_revision())
+    """Bring the schema to the newest revision. Returns the revision before and after. Raises SchemaError.
+
+    Processes that do it at once take turns; for all but the first there is nothing left to do.
+    """
+    current, head = await current_revision(engine), head_revision()
+    if current is not None and current not in known_revisions():
+        raise _newer(current, await oldest_program(engine))
 
     from alembic import command  # noqa: PLC0415 - as below
 
+    began_at: list[str | None] = []
+
     def run(opened: Connection) -> None:
         config = alembic_config()
-        config.attributes["connection"] = opened
+        config.attributes.update(connection=opened, began_at=began_at)
         command.upgrade(config, "head")
 
     async with translated(), engine.connect() as opened:
         await opened.run_sync(run)
-    return before, head_revision()
+    return began_at[0] if began_at else head, head
+
+
+async def upgrade_older(engine: AsyncEngine) -> None:
+    """Upgrade the schema if it is older than this version's, and say so. A newer one is left as it is."""
+    current = await current_revision(engine)
+    if current == head_revision() or (current is not None and current not in known_revisions()):
+        return
+    before, after = await upgrade(engine)
+    if before != after:
+        log.info("schema_upgraded", before=before, after=after)

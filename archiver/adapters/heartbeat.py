@@ -35,8 +35,12 @@ class Heartbeat:
     def __init__(self, url: str, style: Style, *, patience: float = PATIENCE, sleep: Sleep = asyncio.sleep) -> None:
         """`style`: whether it knows more than the plain address. `patience`: seconds for one try."""
         self._style, self._patience, self._sleep = style, patience, sleep
-        self._address, _, self._query = url.partition("?")
         self._client = make_client(concurrency=1, proxy=environment_proxy(url))
+        self.renew(url)
+
+    def renew(self, url: str) -> None:
+        """Use another address from the next sign of life on; by the same proxy."""
+        self._address, _, self._query = url.partition("?")
 
     async def aclose(self) -> None:
         """Give the connection back."""

@@ -52,7 +52,7 @@ class RecordingsApi:
         `export_user` is the login name that exports are fetched under.
         """
         base = _base(base_url, account_id)
-        self._account, self._clock = account, clock
+        self._account, self._clock, self.tokens = account, clock, tokens
         self._recordings = f"{base}/api/accounts/{quote(account_id, safe='')}/company_call_recordings"
         self._audio = f"{base}/api/audio/recording"
         self._http = SourceHttp(

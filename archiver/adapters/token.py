@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -27,6 +28,10 @@ class TokenProvider(Protocol):
 
     async def refresh(self, stale: str) -> str:
         """Return another token than `stale`, which the source refused."""
+        ...
+
+    def carry_on(self, earlier: TokenProvider) -> None:
+        """Take over what another provider with the same credentials has learnt."""
         ...
 
 
@@ -58,6 +63,20 @@ class StaticToken:
         del stale
         raise AccessDenied("the configured token was refused", hint="configure a new token, or a grant that renews it")
 
+    def carry_on(self, earlier: TokenProvider) -> None:
+        """Nothing: all that it knows is configured."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What a provider has learnt with its credentials."""
+
+    current: str | None = None
+    renew_at: float = 0.0
+    denied: AccessDenied | None = None  # they must not be sent again so soon
+    ask_again_at: float = 0.0
+    unsaved: Grant | None = None  # it could not be stored yet, and its predecessor is used up
+
 
 class _Renewing:
     """Single flight: however many requests meet an old token, one exchange renews it."""
@@ -67,40 +86,42 @@ class _Renewing:
     ) -> None:
         self._account, self._renew, self._clock = account, renew, clock
         self._lock = asyncio.Lock()
-        self._current: str | None = None
-        self._renew_at = 0.0
-        self._denied: AccessDenied | None = None
-        self._ask_again_at = 0.0
+        self.known = Known()
 
     async def token(self) -> str:
         """Return the current token, renewed a little before its end."""
-        if self._current is not None and self._clock() < self._renew_at:
-            return self._current
+        if self.known.current is not None and self._clock() < self.known.renew_at:
+            return self.known.current
         async with self._lock:
-            if self._current is None or self._clock() >= self._renew_at:
-                return await self._exchange(reason="start" if self._current is None else "expiry")
-            return self._current
+            if self.known.current is None or self._clock() >= self.known.renew_at:
+                return await self._exchange(reason="start" if self.known.current is None else "expiry")
+            return self.known.current
 
     async def refresh(self, stale: str) -> str:
         """Return another token than `stale`; asks the endpoint only if nobody has since."""
         async with self._lock:
-            if self._current is None or self._current == stale:
+            if self.known.current is None or self.known.current == stale:
                 return await self._exchange(reason="refused")
-            return self._current
+            return self.known.current
+
+    def carry_on(self, earlier: TokenProvider) -> None:
+        """See `TokenProvider`."""
+        if isinstance(earlier, _Renewing):
+            self.known = earlier.known
 
     async def _exchange(self, *, reason: str) -> str:
-        if self._denied is not None and self._clock() < self._ask_again_at:
-            raise AccessDenied(str(self._denied), hint=self._denied.hint)
+        if self.known.denied is not None and self._clock() < self.known.ask_again_at:
+            raise AccessDenied(str(self.known.denied), hint=self.known.denied.hint)
         try:
             grant = await _to_the_end(self._renew())
         except AccessDenied as error:
             # asking again with refused credentials locks accounts; never asking again outlasts a passing refusal
-            self._denied, self._ask_again_at = error, self._clock() + _DENIED_FOR
+            self.known.denied, self.known.ask_again_at = error, self._clock() + _DENIED_FOR
             raise
         life = grant.expires_in if grant.expires_in is not None else float("inf")
-        self._current, self._renew_at = grant.access_token, self._clock() + life - min(_EARLY, life / 10)
+        self.known.current, self.known.renew_at = grant.access_token, self._clock() + life - min(_EARLY, life / 10)
         log.info("token_refreshed", account=self._account, reason=reason, expires_in=grant.expires_in)
-        return self._current
+        return self.known.current
 
 
 class PasswordToken(_Renewing):
@@ -137,16 +158,15 @@ class RotatingToken(_Renewing):
     ) -> None:
         """`configured` is the refresh token that a person's login yielded."""
         self._endpoint, self._configured, self._store = endpoint, configured.strip(), store
-        self._unsaved: Grant | None = None
         super().__init__(account, self._rotate, clock)
 
     async def _rotate(self) -> Grant:
         """Exchange, store, and only then hand out. A grant that could not be stored is kept for the next try."""
-        grant = self._unsaved or await self._next_grant()
+        grant = self.known.unsaved or await self._next_grant()
         if grant.refresh_token is not None:  # None: the endpoint lets the old one live
-            self._unsaved = grant
+            self.known.unsaved = grant
             await self._store.store(grant.refresh_token)
-            self._unsaved = None
+            self.known.unsaved = None
         return grant
 
     async def _next_grant(self) -> Grant:

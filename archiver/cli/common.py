@@ -55,10 +55,14 @@ class State:
 
     def settings(self, *, quiet: bool = False) -> Settings:
         """Load the configuration and set logging up. `quiet`: warnings only, for commands that print an answer."""
+        return self.opened(quiet=quiet)[0]
+
+    def opened(self, *, quiet: bool = False) -> tuple[Settings, logs.Redactor]:
+        """Do the same, and return what keeps secrets out of the log, too: it can learn others."""
         loaded = load(self.config, os.environ)
         level = "warning" if quiet and loaded.logging.level in ("debug", "info") else loaded.logging.level
-        logs.configure(format=loaded.logging.format, level=level, stream=sys.stderr, secrets=loaded.secrets())
-        return loaded
+        form, secrets = loaded.logging.format, loaded.secrets()
+        return loaded, logs.configure(format=form, level=level, stream=sys.stderr, secrets=secrets)
 
 
 def run(main: Coroutine[None, None, T]) -> T:

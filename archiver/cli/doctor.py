@@ -99,7 +99,9 @@ async def _bucket(settings: Settings) -> Finding:
 def _described(facts: StoreFacts, missing: Mapping[str, str]) -> str:
     parts = [
         "write and read work",
-        "no right to delete (deleting in the archive needs it)" if "delete" in missing else "delete works",
+        "no right to delete (deleting in the archive needs it)"
+        if "delete" in missing
+        else "its scratch object can be deleted",
         "checks SHA-256 on upload" if facts.checks_sha256 else "ignores wrong checksums: copies are read back",
         "refuses to overwrite" if facts.conditional_create else "would overwrite: the archiver looks first",
         "versioned" if facts.versioned else "not versioned",

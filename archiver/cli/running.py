@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 from typing import Annotated
 
 import structlog
@@ -16,8 +17,9 @@ from archiver.cli.summary import show_pass, show_verified
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry
 from archiver.core.model import State as Stage
-from archiver.errors import ConfigError
+from archiver.errors import ConfigError, SafetyLimit
 from archiver.passes import Pass
+from archiver.reloading import Current
 from archiver.scheduler import INTERRUPTED, Daemon, Interrupt, patiently
 from archiver.settings import Settings
 from archiver.watch.endpoint import endpoint
@@ -34,45 +36,62 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def run_daemon(context: typer.Context) -> None:
-    """Run for ever: a pass now, then every sync.every. SIGTERM ends it in order, a second signal at once."""
+    """Run for ever: a pass now, then every sync.every. SIGTERM ends it in order, a second signal at once.
+
+    SIGHUP reloads the secrets of the configuration; changes of their files are seen without it.
+    """
     state: State = context.obj
-    run(_daemon(state.settings()))
-
-
-async def _daemon(settings: Settings) -> None:
+    settings, redactor = state.opened()
     interrupt = Interrupt(settings.sync.shutdown_grace)
+    run(
+        _daemon(
+            Current(path=state.config, environ=os.environ, settings=settings, redactor=redactor, interrupt=interrupt)
+        )
+    )
+
+
+async def _daemon(current: Current) -> None:
+    interrupt, sync = current.interrupt, current.settings.sync
     interrupt.catch()
-    monitor = Monitor(settings, now)
-    async with endpoint(settings.http.listen, monitor.see), monitor.telling(), AsyncExitStack() as stack:
-        app = await patiently(lambda: stack.enter_async_context(open_app(settings)), interrupt, monitor.awaits)
+    monitor = Monitor(current.settings, now)
+    async with endpoint(current.settings.http.listen, monitor.see), monitor.telling(), current, aclosing(monitor):
+        app = await patiently(current.start, interrupt, monitor.awaits)
         if app is None:
             return
-        monitor.opened(app)
-        stack.push_async_callback(monitor.closing)
-        log.info("daemon_started", accounts=list(app.sources), every=settings.sync.every.total_seconds())
+        await monitor.opened(app)
+        log.info("daemon_started", accounts=list(app.sources), every=sync.every.total_seconds())
 
         async def one_pass() -> int:
+            app = await current.app()
+            await monitor.follows(app)
             work = Pass(
                 app=app,
                 run=new_run_id(),
                 stopping=interrupt.stopping,
                 sleep=interrupt.sleep,
-                longest=settings.sync.every,
+                longest=sync.every,
             )
             with monitor.watching(work) as ended:
                 return ended(await work.sync())
 
-        await Daemon(work=one_pass, interrupt=interrupt, every=settings.sync.every, clock=now).run()
+        await Daemon(work=one_pass, interrupt=interrupt, every=sync.every, clock=now).run()
         log.info("daemon_stopped")
 
 
-def sync(context: typer.Context, *, as_json: AsJson = False) -> None:
+def sync(
+    context: typer.Context,
+    *,
+    restored: Annotated[
+        bool, typer.Option("--restored", help="The catalogue was restored from an older dump, and deletion is paused.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Do one pass of every stage, then leave; deletes at the source where deletion.mode is automatic."""
     state: State = context.obj
-    leave(run(_once(state.settings(), as_json=as_json)))
+    leave(run(_once(state.settings(), restored=restored, as_json=as_json)))
 
 
-async def _once(settings: Settings, *, as_json: bool) -> int:
+async def _once(settings: Settings, *, restored: bool, as_json: bool) -> int:
     interrupt = Interrupt(settings.sync.shutdown_grace)
     interrupt.catch()
     monitor = Monitor(settings, now)
@@ -82,7 +101,10 @@ async def _once(settings: Settings, *, as_json: bool) -> int:
             return ended(await work.sync())
 
     async with monitor.telling(once=True), open_app(settings) as app:
-        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping, sleep=interrupt.sleep)
+        if restored and await app.terms.paused() is None:
+            msg = "deletion is not paused: what people decided since the dump is forgotten"
+            raise SafetyLimit(msg, hint="first: archiver pause --reason REASON; see docs/operations.md, backup")
+        work = Pass(app=app, run=new_run_id(), stopping=interrupt.stopping, sleep=interrupt.sleep, restored=restored)
         async with shown(work, settings):
             code = await interrupt.finish(one_pass())
         gaps = await app.reads.gaps(limit=20)

@@ -93,7 +93,7 @@ def done(report: PassReport) -> str:
         (report.absent, f"{report.absent} no longer at the source"),
         (report.archived, f"{report.archived} archived ({size(report.bytes)})"),
         (report.exported, f"{report.exported} of them by export"),
-        (report.adopted, f"{report.adopted} adopted from a cut-off attempt"),
+        (report.adopted, f"{report.adopted} found in the bucket"),
         (report.disagreeing, f"{report.disagreeing} not as long as listed"),
         (report.excluded, f"{report.excluded} excluded by policy"),
         (report.verified, f"{report.verified} verified"),

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from archiver.core.model import Fixity
 
+MISSING = "the object is not in the bucket"
 SNIFF_BYTES = 16  # enough for an ID3 tag or a frame header behind nothing else
 
 
@@ -63,7 +64,7 @@ class Verdict:
 def compare(recorded: Fixity, found: Fixity | None) -> Verdict:
     """Compare what the bucket holds with the record (never with another copy)."""
     if found is None:
-        return Verdict("the object is not in the bucket")
+        return Verdict(MISSING)
     if found.size != recorded.size:
         return Verdict(f"the object has {found.size} bytes, on record are {recorded.size}")
     if found.sha256 != recorded.sha256:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 
 from archiver.core.model import Fixity, Recording
@@ -24,6 +25,37 @@ def render(recording: Recording, *, key: str, fixity: Fixity, size_disagrees: bo
         "source": recording.raw,
     }
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """What a sidecar says of the copy beside it."""
+
+    account: str
+    recording_id: str
+    fixity: Fixity
+    size_disagrees: bool
+
+    def fits(self, recording: Recording) -> bool:
+        """Whether it is about this recording, and about a copy as long as the source lists it, or known not to be."""
+        same = (self.account, self.recording_id) == (recording.account, recording.id)
+        return same and (self.size_disagrees or recording.size in {None, self.fixity.size})
+
+
+def spoken_in(body: bytes) -> Spoken:
+    """Read what a sidecar says. Raises IntegrityError when it is not a sidecar."""
+    fixity = fixity_in(body)
+    try:
+        content = json.loads(body)
+        return Spoken(
+            account=str(content["account"]),
+            recording_id=str(content["recording_id"]),
+            fixity=fixity,
+            size_disagrees=bool(content["audio"]["size_disagrees"]),
+        )
+    except KeyError as error:
+        msg = "the sidecar is not readable"
+        raise IntegrityError(msg) from error
 
 
 def fixity_in(body: bytes) -> Fixity:

@@ -40,7 +40,13 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Take the secrets in plain text; the forms in which they may appear are derived from them."""
-        self._secrets = secret_pattern(secrets)
+        self._known: set[str] = set()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know these secrets too, from the next line on. None is ever forgotten."""
+        self._known.update(secrets)
+        self._secrets = secret_pattern(self._known)
 
     def text(self, text: str) -> str:
         """Return prose (a message, an exception) without secrets, people's data and phone numbers."""

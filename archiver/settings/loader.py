@@ -40,7 +40,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
     Raises ConfigError: `problems` holds all of them as (dotted path, what is wrong and what to do).
     """
-    document = _mapping(path)
+    return fill(mapping(path), path, environ)
+
+
+def fill(document: Mapping[str, object], path: Path, environ: Mapping[str, str]) -> Settings:
+    """Fill a document of the file in, secrets' files included, and check it. Raises like `load`."""
     base = path.absolute().parent
     filler = Filler(environ=environ, base=base, secrets=secret_paths(Settings))
     filled = filler.fill(document)
@@ -53,7 +57,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _mapping(path: Path) -> dict[str, object]:
+def mapping(path: Path) -> dict[str, object]:
+    """Read the file as it is written: keys and values, nothing filled in. Raises ConfigError."""
     document = load_yaml(path)
     if document is None:
         raise ConfigError(f"{path}: is empty", hint="begin with a copy of config/archiver.yaml")

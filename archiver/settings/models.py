@@ -47,6 +47,9 @@ class Database(Section):
         default=None, validate_default=True, description="Folder of a Postgres that the archiver starts by itself."
     )
     pool_size: Whole = Field(default=5, ge=1, le=100, description="Connections kept open.")
+    migrate: Literal["manual", "on_start"] = Field(
+        default="manual", description="Whether archiver run upgrades an older schema by itself when it starts."
+    )
 
     @field_validator("url")
     @classmethod

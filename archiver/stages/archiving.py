@@ -79,7 +79,8 @@ class Archivist:
             began = time.monotonic()
             deposited = await bring(recording, place)
             self.context.report.took(entry.id, time.monotonic() - began)
-        await self._write_sidecar(entry, key, deposited)
+        if not deposited.described:
+            await self._write_sidecar(entry, key, deposited)
         fixity = deposited.fixity
         mark = self.context.mark("stored", key=key, sha256=fixity.sha256, size=fixity.size, **said)
         await self.catalogue.advance(

@@ -42,6 +42,7 @@ class Deposited:
     fixity: Fixity
     size_disagrees: bool
     adopted: bool  # it already stood there: an earlier attempt was cut off after this step
+    described: bool = False  # with its sidecar, which stays as it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
 from archiver.core import naming, sidecar
-from archiver.core.integrity import Verdict, compare
-from archiver.core.model import Entry
+from archiver.core.candidates import candidate
+from archiver.core.decision import Action
+from archiver.core.integrity import MISSING, Verdict, compare
+from archiver.core.model import Entry, State
+from archiver.core.retention import Terms, decide_archive
 from archiver.errors import IntegrityError, NotFound
 from archiver.stages.ports import ObjectStore
 
@@ -26,3 +32,16 @@ async def inspect_copy(store: ObjectStore, entry: Entry) -> Verdict:
     except (NotFound, IntegrityError) as error:
         return Verdict(f"the sidecar is missing or not readable: {type(error).__name__}")
     return Verdict(None if spoken == recorded else "the sidecar speaks of another copy")
+
+
+def explained(problem: str, entry: Entry, terms: Terms, now: datetime) -> str:
+    """Add to the problem of a missing copy that the policies let it go, where they do.
+
+    Then it was most likely deleted by them, and the record of that was lost with a restored dump.
+    """
+    if problem != MISSING:
+        return problem
+    decision = decide_archive(candidate(replace(entry, state=State.PURGED)), terms, now)
+    if decision.action is Action.KEEP:
+        return problem
+    return f"{problem}, and the policies let it go: a restored dump does not know of deletions after it"

@@ -18,7 +18,7 @@ from archiver.core.retention import Terms, decide, decide_archive, decide_erasur
 from archiver.errors import SkipItem, Throttled, Transient
 from archiver.stages import clock
 from archiver.stages.context import Context
-from archiver.stages.inspection import inspect_copy
+from archiver.stages.inspection import explained, inspect_copy
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
 from archiver.stages.retention_ports import Controls, ObjectLocks
 from archiver.stages.workers import run_workers
@@ -156,7 +156,8 @@ class LastCheck:
         verdict = await inspect_copy(self.store, entry)
         if verdict.good:
             return True
-        reason = verdict.problem or ""
+        now = self.context.clock()
+        reason = explained(verdict.problem or "", entry, await self.controls.terms(now), now)
         await self.catalogue.advance(entry, State.QUARANTINED, self.context.mark(reason), problem=reason)
         self.context.report.quarantined += 1
         self.context.report.fail(entry.id, "quarantined", reason)

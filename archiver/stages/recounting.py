@@ -51,6 +51,7 @@ class Recount:
     ledger: Ledger
     start_from: datetime
     source_retention: timedelta | None  # age at which the source itself deletes: what is older may be gone
+    believing: bool = False  # the catalogue is older than the source: what the latter lacks was deleted since
 
     async def ask(
         self, window: Slice, *, settled_before: date | None = None, list_it: bool = False, ahead: Ahead = Ahead.NO
@@ -156,6 +157,8 @@ class Recount:
         self, expected: Mapping[date, Expected], lost: list[Lost], now: datetime
     ) -> Mapping[date, Doubt]:
         """Name the days on which so much is lost that the source is in doubt, and nobody has given the reason."""
+        if self.believing:
+            return {}
         young = [one for one in lost if self.source_retention is None or one.start > now - self.source_retention]
         if not rules.shrunken(sum(day.at_source for day in expected.values()), len(young)):
             return {}

@@ -25,6 +25,7 @@ from archiver.errors import (
     Transient,
     Unreachable,
 )
+from archiver.stages.adopting import Adopter
 from archiver.stages.archiving import Archivist
 from archiver.stages.context import Context
 from archiver.stages.deposit import Deposit, Deposited, Place
@@ -43,6 +44,7 @@ class Transfer:
 
     context: Context
     deposit: Deposit
+    adopter: Adopter
     archivist: Archivist
     exporting: Exporting
     catalogue: Catalogue
@@ -85,7 +87,8 @@ class Transfer:
     async def _round(self) -> bool:
         """Order exports, fetch single recordings meanwhile, then fetch exports. True: there may be more to do."""
         room, closed = await self.room(), self.exporting.closed
-        await self.exporting.order(room)
+        if not self.adopter.first:  # an export would fetch what the bucket holds
+            await self.exporting.order(room)
         self.left, self.dry = max(room, 1), False
         allowed = self.left
         await run_workers(self.concurrency, self._work)
@@ -149,7 +152,7 @@ class Transfer:
     async def _settle(self, entry: Entry) -> None:
         """Move one claimed recording on, whatever comes of it. Raises Conflict when it is no longer ours."""
         # attempts of processes that died count: it may be what they died of
-        bring = self.deposit.bring if entry.attempts <= self.attempts else _deadly
+        bring = self.adopter.bring if entry.attempts <= self.attempts else _deadly
         try:
             await self.archivist.archive(entry, bring)
         except (Conflict, Throttled, StopStage, StopDaemon):

@@ -13,7 +13,7 @@ from archiver.core.protection import wanted
 from archiver.errors import Conflict, SkipItem, Transient
 from archiver.stages.context import Context
 from archiver.stages.guarding import Guard, told
-from archiver.stages.inspection import inspect_copy
+from archiver.stages.inspection import explained, inspect_copy
 from archiver.stages.ports import Catalogue, ObjectStore
 from archiver.stages.retention_ports import Controls
 from archiver.stages.workers import Feed, run_workers
@@ -86,6 +86,8 @@ class Verify:
         return {"protection": protection}, f"; {told(entry, wants, protection)}"
 
     async def _bad(self, entry: Entry, problem: str) -> None:
+        now = self.context.clock()
+        problem = explained(problem, entry, await self.controls.terms(now), now)
         mark = self.context.mark(problem)
         if entry.state is State.QUARANTINED:
             await self.catalogue.note(entry, mark, problem=problem)

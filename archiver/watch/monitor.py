@@ -37,17 +37,22 @@ class Monitor:
         self.watch.awaited = f"waiting for a neighbour: {error}"
         self._notifier.awaits()
 
-    def opened(self, app: App) -> None:
+    async def opened(self, app: App) -> None:
         """The daemon can begin."""
+        await self.follows(app)
+        self._notifier.started()
+
+    async def follows(self, app: App) -> None:
+        """Look through what is open now; the daemon opens it anew when secrets have changed."""
         self._sources = app.sources
         self.watch.take = lambda: look(self._settings, app.engine, app.quotas, self._clock())
-        self._notifier.started()
+        await self._notifier.renew(app.settings)
 
     def telling(self, *, once: bool = False) -> AbstractAsyncContextManager[None]:
         """Tell channels and dead-man switches how it goes, and how it ends. `once`: it is a single pass, no daemon."""
         return self._notifier.at_work(once=once)
 
-    async def closing(self) -> None:
+    async def aclose(self) -> None:
         """The daemon will soon have ended: what `opened` was given goes."""
         await self.watch.close()
 

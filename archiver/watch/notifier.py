@@ -82,6 +82,22 @@ class Notifier:
         self._news.started()
         self._wake.set()
 
+    async def renew(self, settings: Settings) -> None:
+        """Send to new addresses, where they have changed and can be used."""
+        before, self._settings = self._settings, settings
+        if not self._active or settings.notifications == before.notifications:
+            return
+        self._redact = Redactor((*before.secrets(), *settings.secrets())).text
+        try:
+            ready = await asyncio.to_thread(messengers, settings) if settings.notifications.channels else {}
+        except ConfigError as error:
+            log.error("configuration_refused", problems=[f"{place}: {why}" for place, why in error.problems])
+            return
+        for teller in self._tellers:
+            teller.messenger, teller.redact = ready[teller.name], self._redact
+        for pinger, ping in zip(self._pingers, settings.notifications.pings, strict=True):
+            pinger.heartbeat.renew(ping.url.get_secret_value())
+
     def pass_begins(self) -> None:
         """A pass begins."""
         self._ping(partial(_say, Sign.START, ""))

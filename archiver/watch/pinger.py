@@ -22,7 +22,7 @@ class Pinger:
 
     def __init__(self, name: str, heartbeat: Heartbeat, outcomes: Counter[tuple[str, str]]) -> None:
         """`outcomes` counts what was sent and what failed."""
-        self._name, self._heartbeat, self._outcomes = name, heartbeat, outcomes
+        self._name, self.heartbeat, self._outcomes = name, heartbeat, outcomes
         self._waiting: asyncio.Queue[Making | None] = asyncio.Queue(MOST_WAITING)
 
     def push(self, making: Making | None) -> None:
@@ -36,7 +36,7 @@ class Pinger:
         """Send until nothing comes any more."""
         while making := await self._waiting.get():
             try:
-                await self._heartbeat.send(*await making())
+                await self.heartbeat.send(*await making())
                 self._outcomes[self._name, "sent"] += 1
             except ArchiverError as error:
                 self._failed(str(error))

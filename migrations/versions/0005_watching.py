@@ -9,6 +9,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+works_from = "0004"  # nothing that the version before reads or writes is changed
 
 MOMENT = sa.DateTime(timezone=True)
 

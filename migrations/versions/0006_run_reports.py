@@ -9,6 +9,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+works_from = "0005"  # nothing that the version before reads or writes is changed
 
 STOP = "class of the error that ended it or forbade its deletions; null: none did"
 

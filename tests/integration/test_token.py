@@ -173,6 +173,34 @@ async def test_a_refusal_is_not_remembered_for_ever(simulator: StartSimulator) -
             assert service.requests.counts[Operation.TOKEN] == asked
 
 
+async def test_whoever_comes_after_knows_of_the_refusal(simulator: StartSimulator) -> None:
+    """The application is opened anew for another secret: these credentials must not be sent again for it."""
+    service = await simulator(Account())
+    async with endpoint_of(service) as endpoint:
+        for password, asked in (("wrong-canary", 1), (service.credentials.password, 2)):
+            first, second = (PasswordToken("acme", endpoint, username="auditor", password=password) for _ in range(2))
+            [before] = await asyncio.gather(first.token(), return_exceptions=True)
+            second.carry_on(first)
+            [after] = await asyncio.gather(second.token(), return_exceptions=True)
+            assert (type(after), str(after)) == (type(before), str(before))
+            assert service.requests.counts[Operation.TOKEN] == asked
+
+
+async def test_whoever_comes_after_stores_the_grant_that_could_not_be_stored(simulator: StartSimulator) -> None:
+    """Its predecessor is used up: forgotten, it would take a person to log in again."""
+    service, rows = await simulator(Account()), Rows()
+    async with endpoint_of(service) as endpoint:
+        first, second = rotating(endpoint, rows, FakeTime()), rotating(endpoint, rows, FakeTime())
+        rows.broken = 1
+        with pytest.raises(errors.Transient):
+            await first.token()
+        second.carry_on(first)
+        assert await second.token() == "sim-access-1"
+        second.carry_on(StaticToken("from another configuration"))
+        assert await second.token() == "sim-access-1"
+    assert service.requests.counts[Operation.TOKEN] == 1
+
+
 async def test_a_wrong_application_has_another_hint(simulator: StartSimulator) -> None:
     service = await simulator(Account())
     async with endpoint_of(service, client_secret="wrong") as endpoint:

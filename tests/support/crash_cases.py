@@ -91,6 +91,7 @@ TRANSFER = [
     *each(made.ODD, "transfer", "upload.write #2; store.upload audio, leaving; upload.complete"),
     *in_a_row(made.RENAMED, "transfer", "store.readback_fixity audio; <store.read sidecar; store.read sidecar"),
     *each(made.RENAMED, "transfer", "store.replace sidecar"),
+    *in_a_row(made.ADOPTED, "transfer", "<store.read sidecar; <store.stored_fixity audio; store.stored_fixity audio"),
 ]
 EXPORTS = [
     *in_a_row(fetched.EXPORTED, "transfer", "exports.open; exports.refused_since; exports.hours; exports.usual_polls"),

