@@ -12,10 +12,11 @@ import structlog
 
 from archiver.adapters.database import exclusive
 from archiver.adapters.rebuild_rows import RebuildRows
-from archiver.adapters.run_log import begin_run, end_run
+from archiver.adapters.run_log import at_work, begin_run, end_run
 from archiver.app import App
+from archiver.core.health import Stop
 from archiver.core.rebuilding import RebuildReport
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, StopDaemon
 from archiver.scheduler import INTERRUPTED
 from archiver.stages.context import STAGES
 from archiver.stages.rebuild import Rebuild
@@ -42,22 +43,26 @@ class Rebuilding:
                 return await (self._done() if self.dry_run else self._recorded())
 
     async def _recorded(self) -> int:
-        app, code, began = self.app, 1, time.monotonic()  # a bug, unless something better is known
-        await begin_run(app.engine, self.run, "rebuild", app.clock())
-        try:
-            for name in app.sources:
-                await app.ledger.open_account(name, app.account(name).start_from)
-            code = await self._done()
-        except ArchiverError as error:
-            code = error.exit_code
-            raise
-        except asyncio.CancelledError:
-            code = INTERRUPTED
-            raise
-        finally:
-            counts, spent = self.report.as_counts(), round(time.monotonic() - began, 3)
-            log.info("rebuild_finished", exit_code=code, seconds=spent, counts=counts)
-            await end_run(app.engine, self.run, code, counts, app.clock())
+        app, began = self.app, time.monotonic()
+        code, stop = 1, None  # a bug, unless something better is known
+        async with at_work(app.engine, self.run):
+            await begin_run(app.engine, self.run, "rebuild", app.clock())
+            try:
+                for name in app.sources:
+                    await app.ledger.open_account(name, app.account(name).start_from)
+                code = await self._done()
+            except ArchiverError as error:
+                code = error.exit_code
+                stop = Stop(type(error).__name__, str(error), isinstance(error, StopDaemon))
+                raise
+            except asyncio.CancelledError:
+                code = INTERRUPTED
+                raise
+            finally:
+                counts, spent = self.report.as_counts(), round(time.monotonic() - began, 3)
+                log.info("rebuild_finished", exit_code=code, seconds=spent, counts=counts)
+                # it has no report of each account: a recording is known by its key alone
+                await end_run(app.engine, self.run, code, {}, app.clock(), stop=stop)
         return code
 
     async def _done(self) -> int:

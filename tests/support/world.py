@@ -13,7 +13,8 @@ from typing import Protocol
 import pytest
 import yaml
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from archiver.adapters.catalogue_reads import Reads, Search
 from archiver.adapters.object_store_clients import Patience
@@ -189,6 +190,8 @@ class World:
     def lose_catalogue(self, database_url: str) -> None:
         """Go on with another, empty catalogue."""
         self.database_url = database_url
+        driven = database_url.replace("postgresql://", "postgresql+psycopg://")
+        self.eye = create_async_engine(driven, poolclass=NullPool)  # keeps nothing open: it need not be disposed of
         self.document["database"] = {"url": database_url}
 
     async def audio(self) -> dict[str, bytes]:
