@@ -29,6 +29,7 @@ from archiver.adapters.limiter import Clock as Seconds
 from archiver.adapters.limiter import Limiter, Sleep, Window
 from archiver.adapters.object_store import Bucket, open_bucket
 from archiver.adapters.object_store_clients import Patience
+from archiver.adapters.object_store_listing import ObjectListing
 from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.quota import SharedQuota
 from archiver.adapters.recordings_api import RecordingsApi
@@ -85,6 +86,7 @@ class App:
     reads: Reads
     store: Bucket
     locks: ObjectLocks
+    listing: ObjectListing
     controls: Controls
     terms: LiveTerms
     candidates: CandidateReads
@@ -255,6 +257,7 @@ async def open_app(
             reads=Reads(engine),
             store=store,
             locks=store.locks,
+            listing=store.listing,
             controls=controls,
             terms=LiveTerms(controls, policies, [account.name for account in settings.accounts]),
             candidates=CandidateReads(engine),

@@ -19,9 +19,10 @@ from archiver.core.model import State
 from archiver.core.plan import Draft, Plan, PlanItem
 from archiver.core.policy import Mode
 from archiver.errors import SafetyLimit
-from archiver.stages.context import Context
+from archiver.stages.context import Context, StageName
 from archiver.stages.expire import Expire
 from archiver.stages.last_check import LastCheck
+from archiver.stages.noting import Notes
 from archiver.stages.purge import Purge
 
 log = structlog.get_logger()
@@ -34,10 +35,10 @@ def _of(account: str, items: Iterable[PlanItem]) -> list[PlanItem]:
     return [item for item in items if item.account == account]
 
 
-class Stage(Protocol):
+class RunStage(Protocol):
     """Runs one stage of an account under its lock, and puts what stops it into the report."""
 
-    def __call__(self, context: Context, name: str, work: Callable[[], Awaitable[None]]) -> Awaitable[bool]:
+    def __call__(self, context: Context, name: StageName, work: Callable[[], Awaitable[None]]) -> Awaitable[bool]:
         """Return whether the neighbours are still there."""
         ...
 
@@ -47,7 +48,7 @@ class Deletions:
     """Made for one run."""
 
     app: App
-    stage: Stage
+    stage: RunStage
     context: Callable[[str], Context]
 
     async def draft(
@@ -174,5 +175,6 @@ class Deletions:
             catalogue=app.catalogue,
             reads=app.reads,
             controls=app.terms,
+            notes=Notes(app.store, app.reads),
             skipped=skipped,
         )

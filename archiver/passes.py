@@ -15,7 +15,7 @@ import structlog
 
 from archiver import __version__
 from archiver.adapters.database import exclusive
-from archiver.adapters.run_log import PassEnd, at_work, begin_run, end_run
+from archiver.adapters.run_log import PassEnd, at_work, begin_run, decisions_copied, end_run
 from archiver.app import App
 from archiver.assembly import Assembly
 from archiver.budgeting import Budgeting, warn
@@ -26,7 +26,8 @@ from archiver.core.report import PassReport, exit_code
 from archiver.deletions import Deletions
 from archiver.errors import AccountBusy, ArchiverError, ConfigError, SchemaError, StopDaemon, StopStage, Throttled
 from archiver.scheduler import INTERRUPTED
-from archiver.stages.context import Context
+from archiver.stages.context import Context, StageName
+from archiver.stages.decisions import CopyDecisions
 from archiver.stages.ledger import KeepLedger
 
 log = structlog.get_logger()
@@ -130,10 +131,20 @@ class Pass:
 
     async def _protect_all(self, *, recheck: bool = False) -> None:
         """Bring locks and legal holds up to the policies and cases as they stand, before anything is deleted."""
+        await self._copy_decisions()
         for name in self.app.sources:
             context = self._context(name)
             with structlog.contextvars.bound_contextvars(account=name):
                 await self._stage(context, "protect", partial(self.assembly.protect(context).run, recheck=recheck))
+
+    async def _copy_decisions(self) -> None:
+        """Copy into the bucket what was decided, under a lock of the first account: they concern all of them."""
+        app, name = self.app, next(iter(self.app.sources))
+        copied, prefix = partial(decisions_copied, app.engine, name), app.settings.vault.prefix
+        context = self._context(name)
+        copy = CopyDecisions(context, app.store, app.listing, app.controls, copied, prefix)
+        with structlog.contextvars.bound_contextvars(account=name):
+            await self._stage(context, "decisions", copy.run)
 
     async def _keep_ledger(self) -> None:
         """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""
@@ -151,7 +162,7 @@ class Pass:
             self.refusal = error
             log.error("deletion_refused", reason=str(error), hint=error.hint)
 
-    async def _stage(self, context: Context, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _stage(self, context: Context, name: StageName, work: Callable[[], Awaitable[None]]) -> bool:
         """Run one stage under its lock. False: a neighbour is out of reach, or someone must act first."""
         began = time.monotonic()
         context.report.stage = name

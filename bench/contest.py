@@ -86,18 +86,25 @@ class Ring:
         configuration, _ = self.prepare(exports)
         return self.sync(configuration, until=until)
 
-    def prepare(self, exports: ExportsSetting = "never") -> tuple[Path, str]:
-        """Make a fresh catalogue and a fresh bucket; returns a configuration of them and the database's URL."""
+    def prepare(self, exports: ExportsSetting = "never", *, bucket: str | None = None) -> tuple[Path, str]:
+        """Make a fresh catalogue and a fresh bucket, unless one is given. Returns configuration and database URL."""
         number = next(self.numbers)
+        if bucket is None:
+            bucket = f"bench-{number}"
+            make_bucket(self.endpoint, bucket)
         database = make_database(self.server_url, f"bench_{number}")
         configuration = self.folder / f"archiver-{number}.yaml"
-        configuration.write_text(self._configuration(f"bench-{number}", database, exports))
+        configuration.write_text(self._configuration(bucket, database, exports))
         subprocess.run([*self._command(configuration), "db", "upgrade"], check=True, capture_output=True)
         return configuration, database
 
     def sync(self, configuration: Path, *, until: int | None = None) -> Cost:
         """Run a whole pass."""
         return self._measured([*self._command(configuration), "sync", "--json"], until)
+
+    def rebuild(self, configuration: Path) -> Cost:
+        """Rebuild a catalogue."""
+        return self._measured([*self._command(configuration), "rebuild", "--json"], None)
 
     def _command(self, configuration: Path) -> list[str]:
         return [str(Path(sys.executable).parent / "archiver"), "--config", str(configuration)]
@@ -111,7 +118,6 @@ class Ring:
         return self._measured([*command, "--threads", str(self.concurrency)], None)
 
     def _configuration(self, bucket: str, database: str, exports: ExportsSetting) -> str:
-        make_bucket(self.endpoint, bucket)
         return CONFIGURATION.format(
             database=database,
             bucket=bucket,

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import get_args
 
-from bench import in_bulk, planning, quiet, week
+from bench import in_bulk, planning, quiet, rebuild, week
 from bench.centre import Centre
 from bench.contest import Cost, require, ring
 from bench.neighbours import Load, StoreName
@@ -109,6 +109,12 @@ def zips(given: argparse.Namespace) -> None:
     in_bulk.memory(given.zip_size, given.member_size, store_name=given.store, concurrency=given.concurrency)
 
 
+def lost(given: argparse.Namespace) -> None:
+    """Rebuild a small and a large catalogue from the bucket."""
+    sizes = (given.small, given.large)
+    rebuild.measure(store_name=given.store, concurrency=given.concurrency, rounds=given.rounds, sizes=sizes)
+
+
 def days(given: argparse.Namespace) -> None:
     """Archive a busy account under a small quota, in simulated time."""
     every = timedelta(minutes=given.every)
@@ -124,6 +130,7 @@ SUBJECTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "plan": plan,
     "exports": exports,
     "zip": zips,
+    "rebuild": lost,
     "week": days,
 }
 
@@ -136,9 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--count", type=int, default=1000, help="recordings at the source (compare, exports, quiet)")
     parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare, exports)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, exports, quiet, plan)")
-    parser.add_argument("--small", type=int, default=10_000, help="rows of the small catalogue (quiet, plan)")
-    parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large catalogue (quiet, plan)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, exports, quiet, plan, rebuild)")
+    parser.add_argument("--small", type=int, default=10_000, help="rows, where a small catalogue is compared")
+    parser.add_argument("--large", type=int, default=1_000_000, help="rows, where a large one is")
     parser.add_argument("--zip-size", type=int, default=5_000 * MB, help="bytes (zip)")
     parser.add_argument("--member-size", type=int, default=4 * MB, help="bytes (zip)")
     parser.add_argument("--days", type=int, default=7, help="simulated (week)")

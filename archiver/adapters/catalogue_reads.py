@@ -11,11 +11,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.database import at_once
-from archiver.adapters.rows import to_entry, to_gap
+from archiver.adapters.rows import to_entry, to_gap, to_line
 from archiver.adapters.tables import accounts, gap_events, gaps, history, moment, recordings, runs
 from archiver.core.gaps import Gap
 from archiver.core.lifecycle import ARCHIVED, AT_SOURCE, PENDING
 from archiver.core.model import Entry, State
+from archiver.core.notes import Line
 
 BATCH = 500
 _LISTED = recordings.c.absent_since.is_(None)  # no listing has lacked it
@@ -182,6 +183,11 @@ class Reads:
         async with at_once(self.engine) as opened:
             rows = await opened.execute(select(history).where(where).order_by(history.c.id))
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - the documented way to a mapping
+
+    async def lines(self, account: str, recording_id: str) -> list[Line]:
+        """Read the history of a recording, oldest first, as notes in the bucket carry it."""
+        rows = await self.history(account, recording_id)
+        return [to_line(row) for row in rows]
 
     async def last_progress(self) -> datetime | None:
         """Tell when a run last came to its end, or a recording last changed. None: never.

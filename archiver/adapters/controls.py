@@ -78,6 +78,11 @@ class Controls:
         return found
 
 
+async def every_entry(opened: AsyncConnection) -> list[Control]:
+    """Read the whole log, oldest first."""
+    return [_control(row) for row in await opened.execute(select(controls).order_by("id"))]
+
+
 async def extent(opened: AsyncConnection) -> tuple[int, int]:
     """See `Controls.extent`."""
     query = select(func.count(), func.coalesce(func.max(controls.c.id), 0)).select_from(controls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,40 +147,51 @@ MARK = text("select pg_advisory_xact_lock_shared(hashtextextended('archiver/deci
 
 
 @asynccontextmanager
-async def exclusive(engine: AsyncEngine, account: str, stage: str) -> AsyncIterator[None]:
-    """Hold the lock of one account's stage as long as the context lasts. Raises AccountBusy."""
-    async with locked(engine, f"archiver/{account}/{stage}") as got:
-        if not got:
-            msg = f"another archiver works on {stage} of account {account!r}"
+async def exclusive(engine: AsyncEngine, account: str, *stages: str) -> AsyncIterator[None]:
+    """Hold the locks of one account's stages as long as the context lasts. Raises AccountBusy."""
+    names = {f"archiver/{account}/{stage}": stage for stage in stages}
+    async with _session_of(engine, *names) as taken:
+        if taken is not None:
+            msg = f"another archiver works on {names[taken]} of account {account!r}"
             raise AccountBusy(msg, hint="wait for it to end, or stop the other process")
         yield
 
 
 @asynccontextmanager
 async def locked(engine: AsyncEngine, name: str) -> AsyncIterator[bool]:
-    """Hold a lock of this name as long as the context lasts. False: somebody else has it.
+    """Hold a lock of this name as long as the context lasts. False: somebody else has it."""
+    async with _session_of(engine, name) as taken:
+        yield taken is None
 
-    The lock belongs to a database session, so a killed process frees it at once; nothing has to time out.
+
+@asynccontextmanager
+async def _session_of(engine: AsyncEngine, *names: str) -> AsyncIterator[str | None]:
+    """Hold locks as long as the context lasts, or yield the first one that somebody else has.
+
+    They belong to a database session, so a killed process frees them at once; nothing has to time out.
     """
-    lock = {"name": name}
     async with AsyncExitStack() as stack:
         async with translated():
             held = await stack.enter_async_context(engine.connect())
             await held.execution_options(isolation_level="AUTOCOMMIT")
             await held.execute(text(KEEPALIVE))
-            got = await held.scalar(text(f"select pg_try_advisory_lock({LOCK_ID})"), lock)
-        if got:
-            stack.push_async_callback(_release, held, lock)
-        yield bool(got)
+        for name in names:
+            async with translated():
+                got = await held.scalar(text(f"select pg_try_advisory_lock({LOCK_ID})"), {"name": name})
+            if not got:
+                yield name
+                return
+            stack.push_async_callback(_release, held, name)
+        yield None
 
 
-async def _release(held: AsyncConnection, lock: Mapping[str, str]) -> None:
+async def _release(held: AsyncConnection, name: str) -> None:
     """Free the lock, whatever has become of its session."""
     freed = False
     try:
         # closing the session alone would free it a moment later: who asks next must not find it taken
         with suppress(SQLAlchemyError):
-            freed = bool(await held.scalar(text(f"select pg_advisory_unlock({LOCK_ID})"), lock))
+            freed = bool(await held.scalar(text(f"select pg_advisory_unlock({LOCK_ID})"), {"name": name}))
     finally:
         if not freed:  # it may still hold the lock: never hand it back to the pool
             await held.invalidate()

@@ -16,6 +16,7 @@ from obstore.store import S3Store
 
 from archiver.adapters.object_store_clients import Connection, Patience
 from archiver.adapters.object_store_errors import LIBRARY_ERRORS, Action, Errand, code_of, translate
+from archiver.adapters.object_store_listing import ObjectListing
 from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.object_store_probe import Probe
 from archiver.adapters.object_store_upload import Destination, MultipartUpload
@@ -66,6 +67,7 @@ class Bucket:
         self._bytes, self._client, self._threads = bytes_store, client, threads
         self._bucket, self._scratch_key, self._aws_region, self._verify = bucket, scratch_key, aws_region, verify
         self.locks = ObjectLocks(client, threads, bucket=bucket)
+        self.listing = ObjectListing(client, threads, bucket=bucket)
         self._facts: StoreFacts | None = None
         self._probing = asyncio.Lock()
 

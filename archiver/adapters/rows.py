@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Row
 
 from archiver.core.gaps import Gap, GapKind, missing
 from archiver.core.model import Entry, Fixity, Lock, LockMode, Recording, State
+from archiver.core.notes import Line
 
 
 def to_entry(row: Row[*tuple[object, ...]]) -> Entry:
@@ -64,6 +65,12 @@ def to_recording(row: Row[*tuple[object, ...]]) -> Recording:
         file_name=row.file_name,
         raw=row.raw,
     )
+
+
+def to_line(row: Mapping[str, object]) -> Line:
+    """Read a row of `history`."""
+    plain = {name: row[name] for name in ("at", "before", "after", "reason", "detail")}
+    return Line(**plain, run=row["run_id"])  # type: ignore[arg-type]
 
 
 def to_gap(row: Row[*tuple[object, ...]]) -> Gap:

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver import __version__
-from archiver.adapters.database import connection, locked
+from archiver.adapters.database import at_once, connection, locked
 from archiver.adapters.tables import accounts, runs
 from archiver.core.health import Stop
 
@@ -61,3 +61,12 @@ def _values(end: PassEnd, now: datetime) -> dict[str, object]:
     }
     values |= {"good_pass_at": now} if stop is None else {}
     return values if end.clock_seconds is None else values | {"clock_seconds": end.clock_seconds}
+
+
+async def decisions_copied(engine: AsyncEngine, account: str) -> int | None:
+    """Tell how many decisions had a copy in the bucket at the end of the last run that looked. None: none has."""
+    said = runs.c.counts[account]["decisions"].as_integer()
+    query = select(said).where(said.is_not(None)).order_by(runs.c.started_at.desc()).limit(1)
+    async with at_once(engine) as opened:
+        found: int | None = await opened.scalar(query)
+    return found

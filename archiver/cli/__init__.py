@@ -28,6 +28,7 @@ from archiver.cli import (
     notifying,
     pausing,
     proving,
+    rebuilding,
     reporting,
     running,
     setting_up,
@@ -57,7 +58,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (running, backfilling, deleting, erasing, holding, pausing, looking, reporting, budget, explaining,
-               covering, gapping, mending, notifying, proving, setting_up):  # fmt: skip
+               covering, gapping, mending, notifying, proving, rebuilding, setting_up):  # fmt: skip
     module.add_to(cli)
 
 

@@ -20,9 +20,9 @@ from archiver.cli.common import leave, out, run, words
 from archiver.cli.covering import chosen, look, show_coverage
 from archiver.cli.deleting import RETENTION, file_plan, history_of
 from archiver.cli.demo_parts import BUCKET, KEY_ID, REGION, SECRET, local_s3, make_bucket, mirror, prepare
-from archiver.cli.holding import opening
 from archiver.cli.progress import shown
 from archiver.cli.summary import show_pass, show_plan
+from archiver.core.controls import opening
 from archiver.core.holds import Hold, Query
 from archiver.core.plan_file import parse, render
 from archiver.core.report import PassReport

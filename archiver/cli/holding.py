@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import structlog
@@ -30,7 +29,7 @@ from archiver.cli.common import (
 )
 from archiver.cli.progress import shown
 from archiver.cli.summary import many, show_reports
-from archiver.core.controls import Control, Event, Kind, holds_in
+from archiver.core.controls import Control, Event, Kind, holds_in, opening
 from archiver.core.holds import Hold
 from archiver.core.model import State as Stage
 from archiver.core.people import person, same_person
@@ -247,12 +246,6 @@ def release_step(case: Hold, by: str, reason: str | None, *, withdraw: bool) -> 
         msg = f"{case.release_asked_by} has asked for the release: a second person must confirm it"
         raise SafetyLimit(msg, hint="nothing was released")
     return Event.RELEASED, reason or case.release_reason or "confirmed"
-
-
-def opening(case: Hold) -> Control:
-    """Return the entry of the record that opens a case."""
-    detail = {"query": case.query.as_json(), "future": case.future}
-    return replace(_event(case.name, Event.ADDED, case.author, case.reason, **detail), at=case.at)
 
 
 def _event(name: str, event: Event, by: str, reason: str, **detail: object) -> Control:

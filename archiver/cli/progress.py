@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TextIO, cast
 
 from rich.live import Live
@@ -32,26 +33,31 @@ class _AboveTheTable:
         return True
 
 
+def shown(work: Pass, settings: Settings | None = None) -> AbstractAsyncContextManager[None]:
+    """Show a pass while it goes on."""
+    return live(partial(_table, work), settings)
+
+
 @asynccontextmanager
-async def shown(work: Pass, settings: Settings | None = None) -> AsyncIterator[None]:
-    """Show a pass while it goes on. With settings the log moves above the table, cut down to warnings."""
+async def live(draw: Callable[[], Table], settings: Settings | None = None) -> AsyncIterator[None]:
+    """Draw a table again and again. With settings the log moves above the table, cut down to warnings."""
     if not err.is_terminal:
         yield
         return
     if settings is not None:
         stream = cast("TextIO", _AboveTheTable())
         logs.configure(format="console", level="warning", stream=stream, secrets=settings.secrets())
-    with Live(_table(work), console=err, refresh_per_second=1 / REFRESH, transient=True) as live:
-        ticking = asyncio.ensure_future(_tick(live, work))
+    with Live(draw(), console=err, refresh_per_second=1 / REFRESH, transient=True) as display:
+        ticking = asyncio.ensure_future(_tick(display, draw))
         try:
             yield
         finally:
             ticking.cancel()
 
 
-async def _tick(live: Live, work: Pass) -> None:
+async def _tick(display: Live, draw: Callable[[], Table]) -> None:
     while True:
-        live.update(_table(work))
+        display.update(draw())
         await asyncio.sleep(REFRESH)
 
 

@@ -77,6 +77,15 @@ class Replaced:
     until: datetime
 
 
+def opening(case: Hold) -> Control:
+    """Return the entry of the record that opens a case."""
+    detail = {"query": case.query.as_json(), "future": case.future}
+    return Control(
+        at=case.at, kind=Kind.HOLD, subject=case.name, event=Event.ADDED, by=case.author, reason=case.reason,
+        detail=detail,
+    )  # fmt: skip
+
+
 def holds_in(controls: Iterable[Control]) -> tuple[Hold, ...]:
     """Read the cases, released ones too, in the order of their opening."""
     cases: dict[str, Hold] = {}

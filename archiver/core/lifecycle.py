@@ -9,7 +9,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.DISCOVERED: frozenset({State.TRANSFERRING}),
     # back to discovered: handed back, or to be tried again later
     State.TRANSFERRING: frozenset({State.STORED, State.DISCOVERED, State.FAILED, State.QUARANTINED, State.EXCLUDED}),
-    State.STORED: frozenset({State.VERIFIED, State.QUARANTINED}),
+    # straight to purged: it was deleted at the source before the catalogue was rebuilt
+    State.STORED: frozenset({State.VERIFIED, State.PURGED, State.QUARANTINED}),
     # straight to expiring: the source has deleted it by itself
     State.VERIFIED: frozenset({State.PURGING, State.EXPIRING, State.QUARANTINED}),
     # back to verified: the last check before the DELETE said no

@@ -84,6 +84,7 @@ class PassReport:
     expired: int = 0  # deleted in the archive
     requests: int = 0
     sent: Counter[str] = field(default_factory=Counter)  # the same by operation
+    decisions: int | None = None  # about deletion, that have a copy in the bucket; None: not looked at
     clock_seconds: int | None = None  # the source's clock is so far ahead of ours; None: it has not said
     retries: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)  # by kind, this pass
@@ -142,6 +143,7 @@ class PassReport:
         counts |= {name: dict(getattr(self, name)) for name in COUNTERS}
         counts |= {"seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()}}
         counts |= {} if self.clock_seconds is None else {"clock_seconds": self.clock_seconds}
+        counts |= {} if self.decisions is None else {"decisions": self.decisions}
         return counts | ({"stopped": self.stopped} if self.stopped else {})
 
 

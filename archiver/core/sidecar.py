@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from archiver.core.model import Fixity, Recording
+from archiver.core.documents import Unreadable, document, moment, part, text, whole
+from archiver.core.listing import parse_recording
+from archiver.core.model import Fixity, Malformed, Recording
 from archiver.errors import IntegrityError
 
 FORMAT = "call-recording-sidecar/1"
 LIMIT = 1024 * 1024  # bytes; a listing item is about one kilobyte
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What a sidecar tells."""
+
+    recording: Recording
+    key: str  # of the audio
+    fixity: Fixity
+    size_disagrees: bool
+    listed_at: datetime
 
 
 def render(recording: Recording, *, key: str, fixity: Fixity, size_disagrees: bool, listed_at: datetime) -> bytes:
@@ -66,3 +82,29 @@ def fixity_in(body: bytes) -> Fixity:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         msg = "the sidecar is not readable"
         raise IntegrityError(msg) from error
+
+
+def parse(body: bytes) -> Sidecar:
+    """Read all of a sidecar. Raises Unreadable, which says what is wrong."""
+    content = document(body, FORMAT)
+    audio = part(content, "audio")
+    recording = parse_recording(text(content, "account"), content.get("source"))
+    if isinstance(recording, Malformed):
+        raise Unreadable(f"the item as it was listed is not readable: {recording.reason}")
+    if recording.id != text(content, "recording_id") or recording.start != moment(part(content, "call"), "start"):
+        raise Unreadable("it speaks of two recordings")
+    return Sidecar(
+        recording=recording,
+        key=text(audio, "key", longest=1024),
+        fixity=fixity_of(audio),
+        size_disagrees=audio.get("size_disagrees") is not False,
+        listed_at=moment(content, "listed_at"),
+    )
+
+
+def fixity_of(audio: Mapping[str, object]) -> Fixity:
+    """Read digest and size of a copy. Raises Unreadable."""
+    sha256, size = text(audio, "sha256"), whole(audio, "size")
+    if not _SHA256.fullmatch(sha256) or size == 0:
+        raise Unreadable("digest or size of the audio is malformed")
+    return Fixity(sha256=sha256, size=size)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 
 from archiver.core.model import Mark
 from archiver.core.report import PassReport
+
+StageName = Literal["decisions", "discover", "transfer", "verify", "protect", "purge", "expire", "ledger"]
+#: Each has a lock of its own for each account: whoever holds all of them is alone with the account.
+STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
 @dataclass(frozen=True, slots=True)

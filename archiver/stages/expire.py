@@ -118,12 +118,16 @@ class Expire:
         return False
 
     async def _remove(self, entry: Entry) -> None:
-        """Delete audio, then sidecar, then say so. The row says expiring already: it can be taken up at any point."""
+        """Delete audio, then sidecar, then say so. The row says expiring already: it can be taken up at any point.
+
+        The tombstone comes in between: whenever the catalogue is lost, one of both tells what stood there.
+        """
         check = self.check
         key, fixity = entry.require_copy()
         await check.locks.remove(key)
-        await check.locks.remove(naming.sidecar_key(key))
         mark = check.context.mark("deleted in the archive, all versions", copy=key, sha256=fixity.sha256, **self.under)
+        await check.notes.leave(replace(entry, expired_at=mark.at), State.EXPIRED, mark)
+        await check.locks.remove(naming.sidecar_key(key))
         await check.catalogue.advance(entry, State.EXPIRED, mark, expired_at=mark.at, problem=None, **FORGOTTEN)
         check.context.report.expired += 1
         log.info("recording_expired")

@@ -19,6 +19,7 @@ from archiver.errors import SkipItem, Throttled, Transient
 from archiver.stages import clock
 from archiver.stages.context import Context
 from archiver.stages.inspection import explained, inspect_copy
+from archiver.stages.noting import Notes
 from archiver.stages.ports import Catalogue, CatalogueReads, ObjectStore, RecordingSource
 from archiver.stages.retention_ports import Controls, ObjectLocks
 from archiver.stages.workers import run_workers
@@ -93,6 +94,7 @@ class LastCheck:
     catalogue: Catalogue
     reads: CatalogueReads
     controls: Controls
+    notes: Notes
     skipped: str  # event that tells of a recording that was kept after all
 
     async def each(

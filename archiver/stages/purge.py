@@ -142,12 +142,13 @@ class Purge:
         if entry.state is not State.PURGING:
             await self.check.catalogue.advance(entry, State.PURGING, self.check.context.mark(reason))
             entry = replace(entry, state=State.PURGING)
-        mark = self.check.context.mark(reason)
+        check, mark = self.check, self.check.context.mark(reason)
+        await check.notes.leave(replace(entry, purged_at=mark.at), State.PURGED, mark)
         try:
-            await self.check.catalogue.advance(entry, State.PURGED, mark, purged_at=mark.at)
+            await check.catalogue.advance(entry, State.PURGED, mark, purged_at=mark.at)
         except Conflict:
             await self._note_gone(entry, mark)
-        report = self.check.context.report
+        report = check.context.report
         report.deleted += 1
         report.already_gone += not deleted
         log.info("recording_purged", reason=reason)

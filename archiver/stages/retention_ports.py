@@ -9,6 +9,7 @@ from typing import Protocol
 
 from archiver.core.decision import Candidate
 from archiver.core.model import Lock, Protection, State
+from archiver.core.notes import Line
 from archiver.core.retention import Terms
 
 
@@ -63,4 +64,12 @@ class CandidateReads(Protocol):
         self, account: str, states: Collection[State], *, started_before: datetime | None = None
     ) -> AsyncIterator[Candidate]:
         """Walk an account's recordings in the given states, in batches."""
+        ...
+
+
+class HistoryReads(Protocol):
+    """What was written down about recordings."""
+
+    async def lines(self, account: str, recording_id: str) -> list[Line]:
+        """Read the history of a recording, oldest first."""
         ...

@@ -45,6 +45,13 @@ def test_a_plan_looks_at_every_row_beside_a_bare_scan() -> None:
     assert told.count("| CPU seconds |") == 2
 
 
+def test_a_rebuild_brings_back_every_row() -> None:
+    """That it does, and that a second one reads nothing, is required by the bench itself."""
+    told = bench("rebuild", "--store", "strict", "--small", "20", "--large", "60", "--rounds", "1")
+    assert "| | 20 recordings | 60 recordings | ratio |" in told
+    assert "| rows per second |" in told
+
+
 def test_exports_cost_fewer_requests_than_single_ones() -> None:
     """60 recordings singly are 61 requests at the least; by export no page is saved, but nearly all of the rest."""
     told = bench("exports", "--count", "60", "--mean-size", "2000", "--rounds", "1")

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from archiver.simulator import Account, Fault, Hang, Operation
+from tests.support import locksmith
 from tests.support.commands import Done
 from tests.support.desk import DAILY, Desk, MakeDesk
 from tests.support.world import calls
@@ -172,7 +173,7 @@ def test_the_archive_lets_go_what_two_people_agree_on(desk: MakeDesk) -> None:
     here.policies(BOTH, mode="automatic", archive={"max_percent": 100})
     assert "4 deleted in the archive" in here.does("apply", path)
     assert here.objects() == {}
-    assert here.world.store.client.list_object_versions(Bucket=here.world.bucket).get("Versions", []) == []
+    assert here.backstage.call(locksmith.versions(here.world)) == {}
     assert "expired 4" in here.does("status")
     (tombstone, *_) = here.run("search", "--state", "expired", "--json").answers
     assert (tombstone["caller_id"], tombstone["dnis"], tombstone["size"]) == (None, None, 2004)

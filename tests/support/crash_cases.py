@@ -151,6 +151,10 @@ PASS = [
     *in_a_row(made.FEW, "pass", "reads.among; reads.count_at_source; <reads.count_gaps"),
     *in_a_row(kept.EXPIRING, "pass", "<reads.count_archived; reads.count_archived; reads.count_gaps"),
 ]
+DECISIONS = [
+    *in_a_row(made.FEW, "decisions", "<listing.objects; listing.objects; <store.create decision"),
+    *each(kept.PROTECTED, "decisions", "store.create decision"),
+]
 PURGE = [
     *in_a_row(kept.LOCKED, "purge", "<reads.entries; reads.entries; reads.entry; controls.terms; controls.paused"),
     *in_a_row(kept.LOCKED, "purge", "store.stored_fixity audio; store.read sidecar; <catalogue.advance purging"),
@@ -161,6 +165,7 @@ PURGE = [
     *each(made.FEW, "purge", "catalogue.advance purging; source.delete; catalogue.advance purged; source.delete #2"),
     *in_a_row(made.FEW, "purge", "reads.entries; source.get; store.read sidecar; source.delete", first=MARKED),
     *in_a_row(made.FEW, "purge", "source.get; source.list_page; catalogue.advance purged", first=DELETED),
+    *in_a_row(made.FEW, "purge", "<reads.lines; reads.lines; store.create note"),
     *in_a_row(made.CHANGED, "purge", "<catalogue.advance verified; catalogue.advance verified"),
     *in_a_row(made.ROTTEN, "purge", "<catalogue.advance quarantined; catalogue.advance quarantined"),
 ]
@@ -173,6 +178,7 @@ EXPIRE = [
     *in_a_row(kept.EXPIRING, "expire", "catalogue.advance expiring; locks.remove audio; locks.remove sidecar"),
     *each(kept.EXPIRING, "expire", "locks.protections sidecar; locks.remove sidecar", first=HALF),
     *each(kept.EXPIRING, "expire", "catalogue.advance expired"),
+    *in_a_row(kept.EXPIRING, "expire", "<reads.lines; reads.lines; store.create tombstone"),
     *in_a_row(kept.LEFT, "expire", "<source.get; source.get; source.list_page #2; catalogue.advance expiring"),
     *in_a_row(kept.WITHDRAWN, "expire", "<store.size audio; store.size audio; store.size sidecar"),
     *in_a_row(kept.WITHDRAWN, "expire", "<catalogue.advance purged; catalogue.advance purged"),
@@ -186,7 +192,7 @@ LEDGER = [
     *in_a_row(made.MAIN, "ledger", "<ledger.settle_gaps; ledger.settle_gaps; ledger.look_through; ledger.stale_days"),
     *each(made.MAIN, "ledger", "ledger.look_through; ledger.write_days"),
 ]
-CASES = [*DISCOVER, *BACKFILLS, *TRANSFER, *EXPORTS, *VERIFY, *PROTECT, *PASS, *PURGE, *EXPIRE, *LEDGER]
+CASES = [*DISCOVER, *BACKFILLS, *TRANSFER, *EXPORTS, *VERIFY, *DECISIONS, *PROTECT, *PASS, *PURGE, *EXPIRE, *LEDGER]
 #: Within a step: between the requests of the probe of the bucket, of a multipart upload, of a change of policies.
 INSIDE = [
     *in_a_row(made.FEW, "s3", "PutObject; PutObject #2; GetBucketVersioning; DeleteObject"),

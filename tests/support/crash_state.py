@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +15,12 @@ from archiver.core.lifecycle import MOVES
 from archiver.core.model import State
 from archiver.simulator import Journal, Operation, SimRecording
 from tests.support.simulator import NOON
-from tests.support.world import LONG_AGO, World
+from tests.support.world import LONG_AGO, World, is_for_rebuild
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+DECISION = ".decision.json"
 Row = Mapping[str, object]
 Record = Mapping[str, list[Row]]
 
@@ -63,7 +65,8 @@ class EndState:
     """Everything that must be the same whether there was a crash or not."""
 
     record: Record  # but for the history, which tells of the crash
-    objects: Mapping[str, str]  # SHA-256 by key
+    objects: Mapping[str, str]  # SHA-256 by key; of notes what `compared` says
+    decisions: Mapping[str, str]  # their copies
     versions: list[Held]  # where the bucket has versions: all of them
     deleted: list[int]  # ids that were deleted at the source, as often as a DELETE came
     uploads: list[str]  # keys of multipart uploads that are neither complete nor aborted
@@ -72,15 +75,26 @@ class EndState:
 async def end_state(world: World, record: Record, *, versioned: bool) -> EndState:
     """Look at everything."""
     check_history(record)
-    objects, client = await world.objects(), world.store.client
+    objects, client = await world.everything(), world.store.client
     uploads = client.list_multipart_uploads(Bucket=world.bucket).get("Uploads", [])
     return EndState(
         record={name: rows for name, rows in record.items() if name != "history"},
-        objects={key: hashlib.sha256(body).hexdigest() for key, body in objects.items()},
+        objects=dict(compared(key, body) for key, body in objects.items() if not key.endswith(DECISION)),
+        decisions=dict(compared(key, body) for key, body in objects.items() if key.endswith(DECISION)),
         versions=versions_in(client, world.bucket) if versioned else [],
         deleted=sorted(world.simulator.requests.deletes),
         uploads=[upload["Key"] for upload in uploads],
     )
+
+
+def compared(key: str, body: bytes) -> tuple[str, str]:
+    """What of an object must be the same: of notes and decisions all but what names runs, and so tells of a crash."""
+    if not is_for_rebuild(key):
+        return key, hashlib.sha256(body).hexdigest()
+    content = json.loads(body)
+    run = content.get("event") in ("in_force", "used")
+    told = {name: value for name, value in content.items() if name != "history" and not (run and name == "by")}
+    return key.rpartition("-")[0] if run else key, json.dumps(told)
 
 
 def versions_in(client: S3Client, bucket: str) -> list[Held]:
@@ -88,6 +102,8 @@ def versions_in(client: S3Client, bucket: str) -> list[Held]:
     listed = client.list_object_versions(Bucket=bucket)
     found = [Held(marker["Key"], None) for marker in listed.get("DeleteMarkers", [])]
     for version in listed.get("Versions", []):
+        if is_for_rebuild(version["Key"]):  # written once: `compared` looks at it
+            continue
         said = client.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
         sha256 = hashlib.sha256(said["Body"].read()).hexdigest()
         mode, until = said.get("ObjectLockMode"), said.get("ObjectLockRetainUntilDate")
@@ -122,7 +138,7 @@ def check_history(record: Record) -> None:
 
 
 def check_objects(record: Record, keys: Collection[str]) -> None:
-    """Bytes before sidecar before row; and the row says expiring before audio, and then sidecar, go."""
+    """Bytes before sidecar before row; the row says expiring before audio, and then sidecar, go; note before row."""
     leaving: set[str] = set()
     for row in record["recordings"]:
         state, key = State(str(row["state"])), row["key"]
@@ -130,14 +146,17 @@ def check_objects(record: Record, keys: Collection[str]) -> None:
             continue
         audio, sidecar = str(key), naming.sidecar_key(str(key))
         present = {audio, sidecar} & set(keys)
+        assert state is not State.PURGED or naming.note_key(audio, naming.Kind.PURGED) in keys
         if state is State.EXPIRING:
             leaving.add(sidecar)
             assert present != {audio}, f"{row['recording_id']} lost its sidecar before its audio"
+            assert present or naming.note_key(audio, naming.Kind.EXPIRED) in keys
         elif state is State.EXPIRED:
             assert present == set(), f"{row['recording_id']} is {state}"
+            assert naming.note_key(audio, naming.Kind.EXPIRED) in keys
         else:
             assert present == {audio, sidecar}, f"{row['recording_id']} is {state}"
-    sidecars = {key for key in keys if key.endswith(".json")} - leaving
+    sidecars = {key for key in keys if key.endswith(".json") and not is_for_rebuild(key)} - leaving
     assert {key.replace(".json", ".mp3") for key in sidecars} <= set(keys)
 
 

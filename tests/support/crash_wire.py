@@ -21,6 +21,7 @@ from archiver.adapters.export_record import ExportRecord
 from archiver.adapters.exports_api import ExportsApi
 from archiver.adapters.ledger import Ledger
 from archiver.adapters.object_store import Bucket
+from archiver.adapters.object_store_listing import ObjectListing
 from archiver.adapters.object_store_locks import ObjectLocks
 from archiver.adapters.recordings_api import RecordingsApi
 from archiver.app import App
@@ -32,7 +33,8 @@ from archiver.terms import LiveTerms
 T = TypeVar("T")
 Moment = Literal["before", "after"]
 ANY = "any step"
-KINDS = {".mp3": "audio", ".json": "sidecar"}
+KINDS = {".mp3": "audio", ".purged.json": "note", ".expired.json": "tombstone", ".decision.json": "decision",
+         ".json": "sidecar"}  # fmt: skip
 WITHIN = ("s3 ", "sql ")  # such a step is one of several requests of a call that is a step itself
 
 
@@ -112,6 +114,7 @@ class Tripwire:
             app,
             terms=cast("LiveTerms", Watched(self, "controls", app.terms)),
             locks=cast("ObjectLocks", Watched(self, "locks", app.locks)),
+            listing=cast("ObjectListing", Watched(self, "listing", app.listing)),
             candidates=cast("CandidateReads", Watched(self, "candidates", app.candidates)),
             catalogue=cast("Catalogue", Watched(self, "catalogue", app.catalogue)),
             ledger=cast("Ledger", Watched(self, "ledger", app.ledger)),

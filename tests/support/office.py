@@ -9,9 +9,9 @@ from archiver import plans
 from archiver.adapters.controls import Controls
 from archiver.app import App, new_run_id
 from archiver.cli.deleting import RETENTION, history_of
-from archiver.cli.holding import opening, release_step
+from archiver.cli.holding import release_step
 from archiver.core.candidates import candidate
-from archiver.core.controls import Control, Event, Kind, holds_in
+from archiver.core.controls import Control, Event, Kind, holds_in, opening
 from archiver.core.decision import Action, Decision
 from archiver.core.holds import Hold, Query
 from archiver.core.match import Match

@@ -8,10 +8,14 @@ import hashlib
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Literal
 from xml.sax.saxutils import escape
 
 from aiohttp import web
+
+PAGE = 1000  # objects
+MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)  # of every object
 
 
 @dataclass
@@ -127,11 +131,12 @@ class StrictStore:
             return refusal
         if request.method == "HEAD":
             return web.Response()
+        if "list-type" in request.query:
+            return self._page(bucket, request)
         prefix = request.query.get("prefix", "")
         for query, root, rows in (
             ("uploads", "ListMultipartUploadsResult", self._pending),
             ("versions", "ListVersionsResult", self._versions),
-            ("list-type", "ListBucketResult", self._contents),
             ("versioning", "VersioningConfiguration", lambda *_: []),
         ):
             if query in request.query:
@@ -153,13 +158,21 @@ class StrictStore:
             if where == bucket and key.startswith(prefix)
         ]
 
-    def _contents(self, bucket: str, prefix: str) -> list[str]:
-        """All on one page."""
-        return [
-            f"<Contents><Key>{escape(key)}</Key><Size>{len(stored.body)}</Size></Contents>"
-            for (where, key), stored in sorted(self.objects.items(), key=lambda one: one[0])
-            if where == bucket and key.startswith(prefix)
-        ]
+    def _page(self, bucket: str, request: web.Request) -> web.Response:
+        """List in the order of keys, a page at a time; a page ends where its token says."""
+        query = request.query
+        most, prefix, after = int(query.get("max-keys", PAGE)), query.get("prefix", ""), query.get("continuation-token")
+        keys = sorted(key for where, key in self.objects if where == bucket and key.startswith(prefix))
+        keys = [key for key in keys if after is None or key > after]
+        rows = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(self.objects[bucket, key].body)}</Size>"
+            f"<LastModified>{MODIFIED:%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Contents>"
+            for key in keys[:most]
+        )
+        more = len(keys) > most
+        rows += f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+        rows += f"<NextContinuationToken>{escape(keys[most - 1])}</NextContinuationToken>" if more else ""
+        return _xml("ListBucketResult", rows)
 
     async def _object(self, request: web.Request) -> web.StreamResponse:
         refusal = await self._refusal(request)
@@ -193,7 +206,7 @@ class StrictStore:
         stored = self.objects.get(where)
         if stored is None:
             return _error(404, "NoSuchKey")
-        headers = {"ETag": stored.etag, "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        headers = {"ETag": stored.etag, "Last-Modified": f"{MODIFIED:%a, %d %b %Y %H:%M:%S GMT}"}
         if self.returns and stored.checksum and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
             headers |= {"x-amz-checksum-sha256": stored.checksum, "x-amz-checksum-type": stored.checksum_type}
         response = web.StreamResponse(headers=headers)

@@ -13,7 +13,8 @@ from typing import Protocol
 import pytest
 import yaml
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from archiver.adapters.catalogue_reads import Reads, Search
 from archiver.adapters.object_store_clients import Patience
@@ -22,7 +23,9 @@ from archiver.core.gaps import Gap
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import Entry, State
 from archiver.core.plan import Plan
+from archiver.core.rebuilding import RebuildReport
 from archiver.passes import Pass
+from archiver.rebuilding import Rebuilding
 from archiver.settings import Settings, load
 from archiver.simulator import Account, Behaviour, SimRecording, Simulator
 from archiver.simulator.behaviour import KIND
@@ -48,6 +51,11 @@ def calls(count: int, *, size: int = 2_000, days: float = 30, apart: float = 60)
 def key_of(recording: SimRecording) -> str:
     """Where the archive of account acme must keep a recording."""
     return f"acme/{recording.start:%Y/%m/%d/%H%M%S}Z-{recording.id}.mp3"
+
+
+def is_for_rebuild(key: str) -> bool:
+    """Whether an object is a note beside a recording, or the copy of a decision."""
+    return key.endswith((".purged.json", ".expired.json", ".decision.json"))
 
 
 @dataclass(kw_only=True)
@@ -164,9 +172,27 @@ class World:
         async with self.eye.begin() as opened:
             await opened.execute(text(statement))
 
-    async def objects(self) -> dict[str, bytes]:
+    async def everything(self) -> dict[str, bytes]:
         """Every object of the bucket with its bytes, looked at from outside."""
         return await asyncio.to_thread(self._objects)
+
+    async def objects(self) -> dict[str, bytes]:
+        """The same without what the archive writes for the day on which its catalogue is lost: notes and decisions."""
+        return {key: body for key, body in (await self.everything()).items() if not is_for_rebuild(key)}
+
+    async def rebuild(self, *, dry_run: bool = False) -> RebuildReport:
+        """Make the catalogue again from the bucket, as `archiver rebuild` does it."""
+        async with self.app() as app:
+            work = Rebuilding(app=app, run=new_run_id(), dry_run=dry_run, report=RebuildReport(most_named=None))
+            self.exit_code = await work.work()
+            return work.report
+
+    def lose_catalogue(self, database_url: str) -> None:
+        """Go on with another, empty catalogue."""
+        self.database_url = database_url
+        driven = database_url.replace("postgresql://", "postgresql+psycopg://")
+        self.eye = create_async_engine(driven, poolclass=NullPool)  # keeps nothing open: it need not be disposed of
+        self.document["database"] = {"url": database_url}
 
     async def audio(self) -> dict[str, bytes]:
         """Audio objects alone."""
