@@ -179,3 +179,8 @@ def require(cost: Cost, good: Callable[[Cost], bool], folder: Path) -> Cost:
         errors = (folder / "errors").read_text()[-2000:]
         raise SystemExit(f"a run failed with exit code {cost.exit_code}: {cost.output[-2000:]}\n{errors}")
     return cost
+
+
+def counted(cost: Cost, name: str) -> int:
+    """What a pass says that it has done, over all accounts."""
+    return sum(int(counts[name]) for counts in json.loads(cost.output)["accounts"].values())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import get_args
 
-from bench import in_bulk, planning, quiet, rebuild, week
+from bench import footprint, in_bulk, planning, quiet, rebuild, week
 from bench.centre import Centre
-from bench.contest import Cost, require, ring
+from bench.contest import Cost, counted, require, ring
 from bench.neighbours import Load, StoreName
 
 MB, MIB = 10**6, 2**20
@@ -41,11 +40,6 @@ def compare(given: argparse.Namespace) -> None:
             print(f"round {number + 1}: archiver {_brief(ours[-1])}; script {_brief(theirs[-1])}", flush=True)
     print(f"\n{load.count} recordings of {load.mean_size} bytes on average, {given.rounds} rounds, medians:\n")
     print(table(ours, theirs, load.count))
-
-
-def counted(cost: Cost, name: str) -> int:
-    """What a pass says that it has done, over all accounts."""
-    return sum(int(counts[name]) for counts in json.loads(cost.output)["accounts"].values())
 
 
 def table(ours: Sequence[Cost], theirs: Sequence[Cost], count: int) -> str:
@@ -122,10 +116,17 @@ def days(given: argparse.Namespace) -> None:
     week.archive(centre, store_name=given.store, concurrency=given.concurrency, log=given.log)
 
 
+def traces(given: argparse.Namespace) -> None:
+    """Archive, and print what each recording leaves behind."""
+    load = Load(count=given.count, mean_size=given.mean_size)
+    footprint.measure(load, concurrency=given.concurrency)
+
+
 SUBJECTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "compare": compare,
     **dict.fromkeys(LARGE, memory),
     "backlog": backlog,
+    "footprint": traces,
     "quiet": nothing_new,
     "plan": plan,
     "exports": exports,
@@ -141,8 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("what", nargs="?", default="compare", choices=SUBJECTS)
     parser.add_argument("--store", choices=get_args(StoreName), default="juicefs", help="local S3 server")
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--count", type=int, default=1000, help="recordings at the source (compare, exports, quiet)")
-    parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare, exports)")
+    parser.add_argument("--count", type=int, default=1000, help="recordings at the source")
+    parser.add_argument("--mean-size", type=int, default=400_000, help="bytes (compare, exports, footprint)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (compare, exports, quiet, plan, rebuild)")
     parser.add_argument("--small", type=int, default=10_000, help="rows, where a small catalogue is compared")
     parser.add_argument("--large", type=int, default=1_000_000, help="rows, where a large one is")

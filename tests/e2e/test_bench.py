@@ -52,6 +52,14 @@ def test_a_rebuild_brings_back_every_row() -> None:
     assert "| rows per second |" in told
 
 
+def test_a_recording_leaves_two_objects_and_some_rows() -> None:
+    told = bench("footprint", "--count", "30", "--mean-size", "2000")
+    assert "30 recordings" in told
+    assert re.search(r"\| audio \| 1\.00 objects, \d{4} bytes \|", told)
+    assert "| sidecars | 1.00 objects" in told
+    assert "PUT 2." in told
+
+
 def test_exports_cost_fewer_requests_than_single_ones() -> None:
     """60 recordings singly are 61 requests at the least; by export no page is saved, but nearly all of the rest."""
     told = bench("exports", "--count", "60", "--mean-size", "2000", "--rounds", "1")
