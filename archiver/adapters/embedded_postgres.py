@@ -22,9 +22,11 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
             raise ConfigError(msg, hint="pip install 'call-recording-archiver[demo]', or set database.url") from None
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        server = get_server(folder, cleanup_mode="stop")
+        server = get_server(folder, cleanup_mode="stop", start=False)
+        server.start()  # by itself, because a start that failed is not tried again by `get_server` in this process
+        url = str(server.get_uri())
     except Exception as error:
         msg = f"the embedded Postgres in {folder} did not start: {type(error).__name__}"
         raise Unreachable(msg, hint=f"see {folder}/log") from error
     with server:  # counts its users: the last one in the last process stops it
-        yield str(server.get_uri())
+        yield url

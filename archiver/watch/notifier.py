@@ -146,7 +146,7 @@ class Notifier:
             rows = NoticeRows(engine)
             if once:  # by then the pass has closed what it worked with
                 self._watch.take = lambda: look(self._settings, engine, {}, self._clock())
-        for name in (one.name for one in (*channels, *pings)):
+        for name in (*(one.name for one in channels), *(one.name for one in pings)):
             self._outcomes.update({(name, "sent"): 0, (name, "failed"): 0})  # an alert must see the first one come
         self._tellers = [self._teller(channel, ready[channel.name], rows) for channel in channels]
         for ping in pings:
