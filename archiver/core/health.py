@@ -30,7 +30,7 @@ class Cause(StrEnum):
     STARTING = "starting"  # the daemon waits for a neighbour before its first pass
     CATALOGUE = "catalogue"  # the database does not answer, so nothing is known
     LAST_PASS = "last_pass"  # noqa: S105 - no pass has come to its end without a stop
-    STOPPED = "stopped"  # the last pass was stopped, and a person must act
+    STOPPED = "stopped"  # the last pass was stopped; critical where a person must act
     PENDING = "pending"  # a recording is listed and not archived
     ENDANGERED = "endangered"  # the source is about to delete what is not archived
     GAP = "gap"  # something that should be archived is not, and nobody has explained it
@@ -122,8 +122,8 @@ def worst(reasons: Sequence[Reason]) -> Level:
 def _of_account(facts: AccountFacts, limits: Limits, now: datetime) -> Iterator[Reason]:
     aged = _Aged(facts.account, now)
     yield from _last_pass(aged, facts, limits)
-    if facts.stop is not None and facts.stop.final:
-        yield aged.reason(Level.CRITICAL, Cause.STOPPED, f"a person must act: {facts.stop.reason}")
+    if facts.stop is not None:
+        yield _stopped(aged, facts.stop)
     yield from _pending(aged, facts, limits)
     yield from _gaps(aged, facts, limits)
     if limits.fixity is not None:
@@ -135,6 +135,15 @@ def _of_account(facts: AccountFacts, limits: Limits, now: datetime) -> Iterator[
     if skewed(facts.clock_ahead):
         message = f"the source's clock is {_apart(facts.clock_ahead)}: look at this host's first"
         yield aged.reason(Level.CRITICAL, Cause.CLOCK, message)
+
+
+def _stopped(aged: _Aged, stop: Stop) -> Reason:
+    """Tell a stop at once; where it may pass by itself, as a warning."""
+    if stop.final:
+        return aged.reason(Level.CRITICAL, Cause.STOPPED, f"a person must act: {stop.reason}")
+    return aged.reason(
+        Level.WARNING, Cause.STOPPED, f"the last pass was stopped, the next one tries again: {stop.reason}"
+    )
 
 
 def _last_pass(aged: _Aged, facts: AccountFacts, limits: Limits) -> Iterator[Reason]:

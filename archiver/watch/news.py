@@ -79,7 +79,8 @@ class News:
         reasons = look.reasons if look else ()
         causes = {reason.cause for reason in reasons} if look else {Cause.STARTING}
         blind = bool(causes & BLIND)
-        implied = {_key(Cause.LAST_PASS, one.account) for one in reasons if one.cause is Cause.STOPPED}
+        stops = [one for one in reasons if one.cause is Cause.STOPPED and one.level is Level.CRITICAL]
+        implied = {_key(Cause.LAST_PASS, one.account) for one in stops}
         found = {_key(one.cause, one.account): one for one in reasons if one.cause is not Cause.STARTING or self.awaits}
         told = [_trouble(key, reason) for key, reason in found.items() if key not in implied]
         own = (self._refused, None if look and blind else self._ended)
