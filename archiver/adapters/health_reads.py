@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import Row, TextClause, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from archiver.adapters.database import at_once
 from archiver.adapters.due import PAUSED
-from archiver.adapters.tables import accounts
+from archiver.adapters.run_reads import AT_WORK as IS_AT_WORK
+from archiver.adapters.tables import accounts, runs
 from archiver.core.health import AccountFacts, Stop
 from archiver.core.lifecycle import ARCHIVED
 from archiver.core.model import State
@@ -43,10 +44,8 @@ select account, state, count(*) as found from (
     select distinct on (account, day) account, state from ledger order by account, day, id desc
 ) as last_lines group by account, state
 """)
-AT_WORK = text("""
-select case when finished_at is null then started_at end from runs where command = 'sync'
-order by started_at desc limit 1
-""")
+#: A process that was killed has left its run without an end, and a pass that was kept out has ended at once.
+AT_WORK = select(func.min(runs.c.started_at)).where(runs.c.command == "sync", IS_AT_WORK)
 Rows = Sequence[Row[tuple[object, ...]]]
 
 

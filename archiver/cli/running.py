@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Annotated
@@ -40,6 +41,7 @@ def run_daemon(context: typer.Context) -> None:
 
     SIGHUP reloads the secrets of the configuration; changes of their files are seen without it.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens to it: its default would end the process
     state: State = context.obj
     settings, redactor = state.opened()
     interrupt = Interrupt(settings.sync.shutdown_grace)
@@ -54,7 +56,7 @@ async def _daemon(current: Current) -> None:
     interrupt, sync = current.interrupt, current.settings.sync
     interrupt.catch()
     monitor = Monitor(current.settings, now)
-    async with endpoint(current.settings.http.listen, monitor.see), monitor.telling(), current, aclosing(monitor):
+    async with monitor.telling(), endpoint(current.settings.http.listen, monitor.see), current, aclosing(monitor):
         app = await patiently(current.start, interrupt, monitor.awaits)
         if app is None:
             return

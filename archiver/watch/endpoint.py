@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -17,31 +19,54 @@ from archiver.watch.metrics import Seen, render
 
 log = structlog.get_logger()
 
+AGAIN = 60.0  # seconds until a port that was taken is tried again
+
 
 @asynccontextmanager
-async def endpoint(listen: str | None, see: Callable[[], Awaitable[Seen]]) -> AsyncIterator[None]:
-    """Answer as long as the context lasts. `listen`: address and port; None: nowhere. Raises ConfigError."""
+async def endpoint(
+    listen: str | None, see: Callable[[], Awaitable[Seen]], *, again: float = AGAIN
+) -> AsyncIterator[None]:
+    """Answer as long as the context lasts. `listen`: address and port; None: nowhere. Raises ConfigError.
+
+    A port that somebody else has is tried `again` after so many seconds: archiving does not depend on being watched.
+    """
     if listen is None:
         yield
         return
-    runner = web.AppRunner(_application(see), access_log=None, handle_signals=False)
+    runner = web.AppRunner(_application(see), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
+    waiting = None if await _started(runner, listen) else asyncio.create_task(_keep_trying(runner, listen, again))
     try:
-        log.info("http_listening", address=await _start(runner, listen))
         yield
     finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.wait([waiting])
         await runner.cleanup()
 
 
-async def _start(runner: web.AppRunner, listen: str) -> str:
+async def _keep_trying(runner: web.AppRunner, listen: str, again: float) -> None:
+    while True:
+        await asyncio.sleep(again)
+        if await _started(runner, listen):
+            return
+
+
+async def _started(runner: web.AppRunner, listen: str) -> bool:
+    """Begin to listen. False: the port is taken. Raises ConfigError where waiting is no help."""
     host, port = address(listen)
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        msg = f"http.listen: {listen} cannot be listened at ({error.strerror or 'no such address'})"
-        raise ConfigError(msg, hint="does another archiver run here? Choose another port, or null for none") from None
-    bound = runner.addresses[0]
-    return f"{host}:{bound[1]}"
+        reason = error.strerror or "no such address"
+        if error.errno == errno.EADDRINUSE:
+            hint = "does another archiver run here? Choose another http.listen, or null for none"
+            log.error("http_unavailable", address=listen, reason=reason, hint=hint)
+            return False
+        msg = f"http.listen: {listen} cannot be listened at ({reason})"
+        raise ConfigError(msg, hint="choose another address, or null for none") from None
+    log.info("http_listening", address=f"{host}:{runner.addresses[0][1]}")
+    return True
 
 
 def _application(see: Callable[[], Awaitable[Seen]]) -> web.Application:

@@ -116,17 +116,26 @@ def test_before_it_can_begin_it_says_what_it_waits_for(desk: MakeDesk) -> None:
         assert daemon.stop() == 0
 
 
-def test_a_port_that_is_taken(desk: MakeDesk) -> None:
-    """Exit 2 before any work, and it says which key to change."""
+def test_a_port_that_is_taken_does_not_keep_it_from_archiving(desk: MakeDesk) -> None:
     here = watched(desk)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         here.world.document["http"] = {"listen": listen}
-        said = here.refuses(2, "run")
-    assert f"http.listen: {listen}" in said
-    assert "null" in said
+        with here.start("run") as daemon:
+            said = daemon.wait_for("http_unavailable")
+            passes_more(daemon, 1)
+            assert daemon.stop() == 0
+    assert said["address"] == listen
+    assert "http.listen" in str(said["hint"])
+
+
+def test_an_address_that_is_not_ours(desk: MakeDesk) -> None:
+    """Exit 2 before any work, and it says which key to change."""
+    here = watched(desk)
+    here.world.document["http"] = {"listen": "203.0.113.1:9464"}
+    assert "http.listen: 203.0.113.1:9464 cannot be listened at" in here.refuses(2, "run")
     assert here.simulator.requests.listed == 0
 
 
@@ -155,7 +164,9 @@ def test_one_line_for_nagios(desk: MakeDesk) -> None:
     stopped = "stop_kind = 'Unreachable', stop_final = false, stop_reason = concat('a | b', chr(10), 'c')"
     here.change(f"update accounts set good_pass_at = now() - interval '40 minutes', {stopped}")
     text, figures = line(here, 1)
-    assert text == "ARCHIVER WARNING - acme: the last good pass is long ago; the last one stopped: a / b c (40m)"
+    told = "acme: the last good pass is long ago; the last one stopped: a / b c (40m)"
+    again = "acme: the last pass was stopped, the next one tries again: a / b c"
+    assert text == f"ARCHIVER WARNING - {told}; {again}"
     here.change("update accounts set good_pass_at = now() - interval '3 hours'")
     assert line(here, 2)[0].startswith("ARCHIVER CRITICAL - acme: the last good pass is long ago")
 

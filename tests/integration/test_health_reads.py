@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from archiver.adapters.catalogue import Catalogue
 from archiver.adapters.health_reads import HealthReads
-from archiver.adapters.run_log import PassEnd, begin_run, end_run
+from archiver.adapters.run_log import PassEnd, at_work, begin_run, end_run
 from archiver.core.coverage import Coverage
 from archiver.core.gaps import GapKind
 from archiver.core.health import AccountFacts, Stop
@@ -149,8 +149,8 @@ async def test_how_the_last_pass_has_ended(engine: AsyncEngine) -> None:
     assert (found.good_pass, found.stop, found.clock_ahead) == (NOW + 3 * HOUR, None, timedelta(seconds=-2))
 
 
-async def test_a_pass_at_work_is_the_newest_one_that_has_not_ended(engine: AsyncEngine) -> None:
-    """One that was killed long ago is no longer at work, though nobody has written down its end."""
+async def test_a_pass_is_at_work_while_its_process_holds_its_lock(engine: AsyncEngine) -> None:
+    """One that was killed is not, though nobody has written down its end; one that was kept out changes nothing."""
     await execute(engine, "insert into accounts (account) values ('acme')")
     await begin_run(engine, "killed", "sync", NOW - 9 * DAY)
     await begin_run(engine, "done", "sync", NOW - DAY)
@@ -159,4 +159,8 @@ async def test_a_pass_at_work_is_the_newest_one_that_has_not_ended(engine: Async
     await begin_run(engine, "other", "verify", NOW)
     assert (await facts(engine)).at_work_since is None
     await begin_run(engine, "new", "sync", NOW - HOUR)
-    assert (await facts(engine)).at_work_since == NOW - HOUR
+    async with at_work(engine, "new"):
+        await begin_run(engine, "kept out", "sync", NOW - HOUR / 2)
+        await end_run(engine, "kept out", 4, {}, NOW - HOUR / 2)
+        assert (await facts(engine)).at_work_since == NOW - HOUR
+    assert (await facts(engine)).at_work_since is None
