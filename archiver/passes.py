@@ -51,10 +51,10 @@ class Pass:
         async with self._recorded("sync") as conclude:
             await self.app.terms.announce(self.run, self.app.clock())
             await self._archive_all()
-            await self._protect_all()
-            await self._deletions.finish_interrupted()
-            if not self.stopping():
-                await self._delete_due()
+            if await self._protect_all():
+                await self._deletions.finish_interrupted()
+                if not self.stopping():
+                    await self._delete_due()
             await self._keep_ledger()
             return conclude(await self.app.reads.count_gaps())
 
@@ -82,9 +82,9 @@ class Pass:
         `under`: the plan and who has approved it, for the history.
         """
         async with self._recorded("apply") as conclude:
-            await self._protect_all()
-            await self._deletions.finish_interrupted()
-            await self._deletions.delete(plan.items, under)
+            if await self._protect_all():
+                await self._deletions.finish_interrupted()
+                await self._deletions.delete(plan.items, under)
             await self._keep_ledger()
             return conclude(0)
 
@@ -129,22 +129,26 @@ class Pass:
     async def _verify(self, context: Context, entries: AsyncIterator[Entry]) -> None:
         await self._stage(context, "verify", partial(self.assembly.verify(context).run, entries))
 
-    async def _protect_all(self, *, recheck: bool = False) -> None:
-        """Bring locks and legal holds up to the policies and cases as they stand, before anything is deleted."""
-        await self._copy_decisions()
+    async def _protect_all(self, *, recheck: bool = False) -> bool:
+        """Bring locks and legal holds up to the policies and cases as they stand.
+
+        False: nothing may be deleted, because what was decided has no copy in the bucket yet.
+        """
+        copied = await self._copy_decisions()
         for name in self.app.sources:
             context = self._context(name)
             with structlog.contextvars.bound_contextvars(account=name):
                 await self._stage(context, "protect", partial(self.assembly.protect(context).run, recheck=recheck))
+        return copied
 
-    async def _copy_decisions(self) -> None:
+    async def _copy_decisions(self) -> bool:
         """Copy into the bucket what was decided, under a lock of the first account: they concern all of them."""
         app, name = self.app, next(iter(self.app.sources))
         copied, prefix = partial(decisions_copied, app.engine, name), app.settings.vault.prefix
         context = self._context(name)
         copy = CopyDecisions(context, app.store, app.listing, app.controls, copied, prefix)
         with structlog.contextvars.bound_contextvars(account=name):
-            await self._stage(context, "decisions", copy.run)
+            return await self._stage(context, "decisions", copy.run)
 
     async def _keep_ledger(self) -> None:
         """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""

@@ -223,7 +223,7 @@ async def current_revision(engine: AsyncEngine) -> str | None:
         return found
 
 
-async def require_schema(engine: AsyncEngine) -> None:
+async def require_schema(engine: AsyncEngine, *, warn: bool = True) -> None:
     """Raise SchemaError unless this version can work with the catalogue's schema.
 
     That is its own; or a newer one that says of itself that a program of this version may go on working with it.
@@ -240,7 +240,8 @@ async def require_schema(engine: AsyncEngine) -> None:
     oldest = await oldest_program(engine)
     if oldest is None or oldest > head:
         raise _newer(current, oldest)
-    log.warning("schema_newer", schema=current, own=head)
+    if warn:
+        log.warning("schema_newer", schema=current, own=head)
 
 
 async def oldest_program(engine: AsyncEngine) -> str | None:

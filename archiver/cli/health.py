@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import structlog
+
 from archiver.adapters import database
 from archiver.adapters.catalogue_reads import Reads
 from archiver.app import now, open_engine, shared_quota
@@ -14,6 +16,8 @@ from archiver.core.health import AccountFacts, Cause, Level, Limits
 from archiver.errors import ArchiverError, ConfigError, Unreachable
 from archiver.settings import Settings
 from archiver.watch.look import Look, blind, limits_of, look
+
+log = structlog.get_logger()
 
 
 def length(option: str, text: str) -> timedelta:
@@ -53,6 +57,10 @@ def run_check(state: State, *, as_json: bool) -> int:
             print_json({"status": "unknown", "message": str(error)})
         else:
             echo(f"ARCHIVER UNKNOWN - {_plain(str(error))}\n")
+        return Level.UNKNOWN
+    except Exception as error:
+        log.exception("bug")
+        echo(f"ARCHIVER UNKNOWN - a bug ({type(error).__name__})\n")
         return Level.UNKNOWN
     if as_json:
         print_json(found.as_document())

@@ -76,7 +76,7 @@ def add_hold(
         str | None, typer.Option(metavar="DAY", help="First day of call starts, by the policies' zone.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="DAY", help="Last day, itself included.")] = None,
-    future: Annotated[bool, typer.Option("--future", help="Catch recordings too that are listed later.")] = False,
+    future: Annotated[bool, typer.Option("--future", help="Catch calls too that begin later.")] = False,
     everything: Annotated[
         bool, typer.Option("--everything", help="All recordings: needed where nothing is asked.")
     ] = False,
@@ -116,7 +116,7 @@ async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:
         print_json({"hold": _as_json(case), "recordings": caught.by_state, "begun": late.ids,
                     "unknown_ids": sorted(caught.missing)})  # fmt: skip
         return
-    later = ", and what is listed later." if case.future else "."
+    later = ", and calls that begin later." if case.future else "."
     out.print(f"Case {case.name} is open: it holds {caught.told()}{later}")
     if caught.missing:
         out.print("[red]Not on record[/]:", words(" ".join(sorted(caught.missing))))

@@ -75,7 +75,7 @@ def _day(value: object) -> date | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """One case. `future`: what is listed after it was opened is caught as well."""
+    """One case. `future`: calls that begin after it was opened are caught as well."""
 
     name: str
     reason: str
@@ -96,8 +96,10 @@ class Hold:
 
     def fits(self, call: Listed) -> Fit:
         """How surely the case is about a recording. A possible one is held like a sure one."""
-        # whoever opens it and whoever lists may have clocks of their own
-        if not self.open or (not self.future and call.listed_at > self.at + TOLERATED):
+        # a call that had begun when it was opened may be meant, also where it is listed later: published late, or
+        # listed anew because the catalogue was lost. Whoever opens it and whoever lists may have clocks of their own
+        known = min(call.start, call.listed_at)
+        if not self.open or (not self.future and known > self.at + TOLERATED):
             return Fit.NO
         return self.query.fits(call)
 

@@ -67,7 +67,7 @@ def limits_of(settings: Settings) -> Limits:
 async def look(settings: Settings, engine: AsyncEngine, quotas: Mapping[str, SharedQuota], now: datetime) -> Look:
     """Look at the catalogue and judge what is there. Raises Unreachable, SchemaError or StopDaemon."""
     async with database.translated(), asyncio.timeout(PATIENCE):
-        await database.require_schema(engine)
+        await database.require_schema(engine, warn=False)  # said when the daemon began
         names = [account.name for account in settings.accounts]
         accounts = await HealthReads(engine).facts(names, settings.sync.lookback)
         standings = {name: await quota.standing() for name, quota in quotas.items()}

@@ -10,6 +10,7 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
+works_from = "0006"  # nothing that the version before reads or writes is changed
 
 
 def upgrade() -> None:

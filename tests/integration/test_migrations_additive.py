@@ -67,7 +67,7 @@ def statements(script: Script) -> list[str]:
 @pytest.mark.parametrize("script", LATER, ids=named)
 def test_nothing_is_taken_away(script: Script) -> None:
     sent = statements(script)
-    assert any("ADD COLUMN" in one for one in sent)
+    assert any("ADD COLUMN" in one or MADE.search(one) for one in sent)
     assert [one for one in sent if DESTROYS.search(one)] == []
 
 
@@ -154,7 +154,7 @@ async def test_rows_of_the_version_before_can_still_be_written(empty: AsyncEngin
 
 
 async def test_a_schema_says_which_programs_work_with_it(empty: AsyncEngine) -> None:
-    for revision, oldest in (("0003", "0003"), ("0004", "0003"), ("0005", "0004"), ("0006", "0005")):
+    for revision, oldest in (("0003", "0003"), ("0004", "0003"), ("0005", "0004"), ("0006", "0005"), ("0007", "0006")):
         await move(empty, revision)
         assert await database.oldest_program(empty) == oldest
 

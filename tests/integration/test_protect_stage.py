@@ -136,13 +136,13 @@ async def test_no_row_is_read_while_nothing_has_changed(locked_world: MakeWorld)
 
 
 async def test_what_a_future_case_catches_is_held_at_once(locked_world: MakeWorld) -> None:
-    """A recording that is listed later is held before it counts as verified; a case without a future lets it be."""
+    """A call that begins later is held before it counts as verified; a case without a future lets it be."""
     here = await locked_world(Account(recordings=THREE[:1]))
     await here.sync()
     await office.hold(here, "past")
     await office.hold(here, "coming", future=True, extensions=("21*",))
     here.clock.now += timedelta(hours=1)
-    new = calls(5, days=1)
+    new = calls(5, days=-0.02)
     here.simulator.put(new[3])
     await here.sync()
     told = "select before::text, reason from history where recording_id = '4' and after = 'verified'"
