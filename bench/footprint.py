@@ -84,7 +84,8 @@ def _sizes(database: str, vacuum: LiteralString) -> dict[str, tuple[int, int]]:
 def _objects(store: StrictStore) -> dict[str, tuple[int, int]]:
     found = {}
     for kind, chosen in (("audio", False), ("sidecars", True)):
-        sizes = [len(stored.body) for (_, key), stored in store.objects.items() if key.endswith(".json") is chosen]
+        there = ((key, stored) for (_, key), stored in store.objects.items() if not key.startswith(".archiver"))
+        sizes = [len(stored.body) for key, stored in there if key.endswith(".json") is chosen]
         found[kind] = (len(sizes), sum(sizes))
     return found
 
