@@ -246,7 +246,7 @@ async def open_app(
             for account in settings.accounts
         }
         if before is not None:
-            _carry_tokens(before, settings, sources)
+            _carry_on(before, settings, sources)
         controls, catalogue = Controls(engine), Catalogue(engine)
         yield App(
             settings=settings,
@@ -271,9 +271,10 @@ async def open_app(
         )
 
 
-def _carry_tokens(before: App, settings: Settings, sources: Mapping[str, RecordingsApi]) -> None:
-    """Where the credentials are the same, what they got (or that they were refused) stays known."""
+def _carry_on(before: App, settings: Settings, sources: Mapping[str, RecordingsApi]) -> None:
+    """Go on counting; and where the credentials are the same, what they got (or that they were refused) stays known."""
     for account in settings.accounts:
+        sources[account.name].count_on(before.sources[account.name])
         if account.auth == before.account(account.name).auth:
             sources[account.name].tokens.carry_on(before.sources[account.name].tokens)
 

@@ -67,6 +67,10 @@ class RecordingsApi:
         )
         self.exports = ExportsApi(self._http, base=base, collection=self._recordings, user=export_user, clock=clock)
 
+    def count_on(self, earlier: RecordingsApi) -> None:
+        """Begin to count where an earlier one of the same account has ended."""
+        self._http.count_on(earlier._http)
+
     @property
     def requests_sent(self) -> int:
         """How many requests went out so far, retries and redirects included."""

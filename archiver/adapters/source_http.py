@@ -102,6 +102,14 @@ class SourceHttp:
         self.repeats = Repeats()  # of requests for single recordings, since they were last taken
         self.took: defaultdict[str, Durations] = defaultdict(Durations)  # until an answer began, by operation
 
+    def count_on(self, earlier: SourceHttp) -> None:
+        """Begin to count where an earlier one has ended."""
+        self.requests_sent += earlier.requests_sent
+        self.sent += earlier.sent
+        self.retries += earlier.retries
+        for operation, spent in earlier.took.items():
+            self.took[operation].add(spent)
+
     async def run(self, call: Call, attempt: Callable[[Call], Awaitable[T]]) -> T:
         """Make attempts until one succeeds. Raises the last one's error, Unreachable where retrying was no help."""
         retrying = AsyncRetrying(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from archiver.adapters.database import exclusive
-from archiver.app import new_run_id
+from archiver.app import new_run_id, open_app
 from archiver.errors import ConfigError
 from archiver.passes import Pass
 from archiver.simulator import Account, Fault, Hang, Html, Operation
@@ -121,3 +122,15 @@ async def test_the_clock_of_the_source_is_kept_until_it_says_another(world: Make
     await here.simulator.stop()
     await here.sync()
     assert await here.query("select clock_seconds from accounts") == [(first,)]
+
+
+async def test_requests_are_counted_on_when_the_application_is_opened_anew(world: MakeWorld) -> None:
+    """New secrets are no reason for a counter to begin again."""
+    here = await world(Account(recordings=calls(2)))
+    async with here.app() as app:
+        await Pass(app=app, run=new_run_id()).sync()
+        before = app.sources["acme"]
+        async with open_app(here.settings, here.clock, before=app) as anew:
+            source = anew.sources["acme"]
+            assert source.sent == before.sent != Counter()
+            assert {one: spent.total for one, spent in source.took.items()} == dict(before.sent)
