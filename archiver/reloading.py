@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ class Current:
     settings: Settings  # as they are wanted: those of the start, with the newest secrets
     redactor: Redactor
     interrupt: Interrupt
+    follow: Callable[[App], Awaitable[None]]  # told of each application that is opened, before the earlier one closes
     document: dict[str, object] = field(default_factory=dict)  # the file as it was written at the start, or at SIGHUP
     asked: asyncio.Event = field(default_factory=asyncio.Event)  # by SIGHUP
     paths: tuple[str, ...] = ()  # of secrets that are wanted, and not in force yet
@@ -90,6 +91,7 @@ class Current:
         stack = AsyncExitStack()
         self._app = await stack.enter_async_context(open_app(settings, before=self._app))
         earlier, self._open = self._open, stack
+        await self.follow(self._app)  # whoever looks through the earlier one must have let go of it
         await earlier.aclose()
         return self._app
 

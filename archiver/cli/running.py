@@ -45,27 +45,30 @@ def run_daemon(context: typer.Context) -> None:
     state: State = context.obj
     settings, redactor = state.opened()
     interrupt = Interrupt(settings.sync.shutdown_grace)
-    run(
-        _daemon(
-            Current(path=state.config, environ=os.environ, settings=settings, redactor=redactor, interrupt=interrupt)
-        )
+    monitor = Monitor(settings, now)
+    current = Current(
+        path=state.config,
+        environ=os.environ,
+        settings=settings,
+        redactor=redactor,
+        interrupt=interrupt,
+        follow=monitor.follows,
     )
+    run(_daemon(current, monitor))
 
 
-async def _daemon(current: Current) -> None:
+async def _daemon(current: Current, monitor: Monitor) -> None:
     interrupt, sync = current.interrupt, current.settings.sync
     interrupt.catch()
-    monitor = Monitor(current.settings, now)
     async with monitor.telling(), endpoint(current.settings.http.listen, monitor.see), current, aclosing(monitor):
         app = await patiently(current.start, interrupt, monitor.awaits)
         if app is None:
             return
-        await monitor.opened(app)
+        monitor.started()
         log.info("daemon_started", accounts=list(app.sources), every=sync.every.total_seconds())
 
         async def one_pass() -> int:
             app = await current.app()
-            await monitor.follows(app)
             work = Pass(
                 app=app,
                 run=new_run_id(),

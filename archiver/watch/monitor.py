@@ -37,9 +37,8 @@ class Monitor:
         self.watch.awaited = f"waiting for a neighbour: {error}"
         self._notifier.awaits()
 
-    async def opened(self, app: App) -> None:
+    def started(self) -> None:
         """The daemon can begin."""
-        await self.follows(app)
         self._notifier.started()
 
     async def follows(self, app: App) -> None:
@@ -53,7 +52,7 @@ class Monitor:
         return self._notifier.at_work(once=once)
 
     async def aclose(self) -> None:
-        """The daemon will soon have ended: what `opened` was given goes."""
+        """The daemon will soon have ended: what `follows` was given goes."""
         await self.watch.close()
 
     @contextmanager
