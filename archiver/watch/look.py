@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -91,20 +92,29 @@ class Watch:
     last: Look | None = None
     good_until: float = 0.0
     looking: asyncio.Task[None] | None = None  # there is one at a time
+    generation: int = 0  # of what is looked at: a look that began in an earlier one is worth nothing
 
     async def now(self) -> Look:
         """Look, or give the last look: where it is good enough, and where a new one takes too long."""
         if self.take is None:
             return blind(Cause.STARTING, self.awaited, self.clock())
-        if self.last is None or self.seconds() >= self.good_until:
-            task = self.looking = self.looking or asyncio.create_task(self._look(self.take))
-            await asyncio.wait({task}, timeout=self.wait)
-            if task.done() and not task.cancelled():
-                task.result()  # a bug is told to whoever asks
-        return self.last or blind(Cause.CATALOGUE, "the database does not answer in time", self.clock())
+        found = await self.fresh(self.wait) or self.last
+        return found or blind(Cause.CATALOGUE, "the database does not answer in time", self.clock())
+
+    async def fresh(self, wait: float) -> Look | None:
+        """Give a look that began after the last change; None: there is none within `wait` seconds, or nobody looks."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while self.take is not None and self.seconds() >= self.good_until:
+                    task = self.looking = self.looking or asyncio.create_task(self._look(self.take))
+                    await asyncio.wait({task})
+                    if not task.cancelled():
+                        task.result()  # a bug is told to whoever asks
+        return self.last if self.take is not None and self.seconds() < self.good_until else None
 
     def forget(self) -> None:
         """Look anew at the next question: something has changed."""
+        self.generation += 1
         self.good_until = 0.0
 
     async def close(self) -> None:
@@ -115,7 +125,7 @@ class Watch:
             await asyncio.wait({self.looking})
 
     async def _look(self, take: Callable[[], Awaitable[Look]]) -> None:
-        began = self.seconds()
+        began, generation = self.seconds(), self.generation
         try:
             self.last = await take()
             kept = max(KEPT, SHARE * (self.seconds() - began))
@@ -123,4 +133,5 @@ class Watch:
             self.last, kept = blind(Cause.CATALOGUE, error, self.clock()), KEPT_BLIND
         finally:
             self.looking = None
-        self.good_until = self.seconds() + kept
+        if generation == self.generation:
+            self.good_until = self.seconds() + kept

@@ -31,9 +31,11 @@ class Catalogue:
     most_at_once: int = 0
     error: Exception | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self) -> Look:
         self.looks += 1
+        self.asked.set()
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -84,6 +86,18 @@ async def test_after_a_pass_it_looks_anew() -> None:
     assert catalogue.looks == 2
 
 
+async def test_a_look_that_began_before_a_pass_had_ended_says_nothing_of_it() -> None:
+    """Another one follows it, and that one is kept."""
+    catalogue = Catalogue()
+    watch = catalogue.watch(shut=True)
+    asked = asyncio.create_task(watch.fresh(30.0))
+    await catalogue.asked.wait()
+    watch.forget()
+    catalogue.open.set()
+    assert await asked is watch.last is await watch.now()
+    assert (catalogue.looks, catalogue.most_at_once) == (2, 1)
+
+
 async def test_a_catalogue_that_fails_is_asked_again_soon() -> None:
     """What it said before is not given any more."""
     catalogue = Catalogue()
@@ -115,6 +129,7 @@ async def test_nobody_waits_for_a_catalogue_that_hangs() -> None:
     watch.wait = 0.0
     watch.forget()
     assert (await watch.now()).level is Level.OK
+    assert await watch.fresh(0.0) is None  # what was seen before is no answer to this
     assert catalogue.looks == 2
     await watch.close()
     assert catalogue.at_once == 0
@@ -131,6 +146,7 @@ async def test_before_and_after_it_tells_why_it_sees_nothing() -> None:
     assert (await watch.now()).level is Level.OK
     await watch.close()
     assert [one.cause for one in (await watch.now()).reasons] == [Cause.STARTING]
+    assert await watch.fresh(30.0) is None
 
 
 async def test_a_bug_is_not_taken_for_a_catalogue_that_is_away() -> None:
