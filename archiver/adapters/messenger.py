@@ -12,7 +12,9 @@ import ipaddress
 import logging
 import re
 import threading
+import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +23,7 @@ from archiver.errors import Transient
 if TYPE_CHECKING:
     from apprise import NotifyBase
 
+GIVEN_UP = 600.0  # seconds after which a message that is still on its way holds no other up
 Tone = Literal["failure", "warning", "success", "info"]
 _STATUS = re.compile(r"\berror=([1-5]\d\d)\b")
 _LOG = logging.getLogger("apprise")
@@ -49,14 +52,15 @@ def messenger(url: str, *, allow_http: bool) -> Messenger:
 class Messenger:
     """One address."""
 
-    def __init__(self, service: NotifyBase) -> None:
-        """`service` is one of apprise's."""
-        self._service = service
-        self._busy = False
+    def __init__(self, service: NotifyBase, seconds: Callable[[], float] = time.monotonic) -> None:
+        """`service` is one of apprise's; `seconds` is a clock."""
+        self._service, self._seconds = service, seconds
+        self._under_way = set[asyncio.Future[str]]()  # each has a thread: the more, the longer the next one waits
+        self._began = 0.0  # the last of them
 
     async def send(self, title: str, body: str, tone: Tone, patience: float) -> None:
         """Send one message within `patience` seconds. Raises Transient when it is not known to have arrived."""
-        if self._busy:
+        if self._seconds() - self._began < GIVEN_UP * len(self._under_way):
             msg = "the message before is still on its way"
             raise Transient(msg)
         loop = asyncio.get_running_loop()
@@ -67,7 +71,8 @@ class Messenger:
             with suppress(RuntimeError):  # the loop has ended: nobody wants to know any more
                 loop.call_soon_threadsafe(self._settle, outcome, problem)
 
-        self._busy = True
+        self._under_way.add(outcome)
+        self._began = self._seconds()
         threading.Thread(target=work, name="notification", daemon=True).start()
         try:
             problem = await asyncio.wait_for(outcome, patience)
@@ -77,7 +82,7 @@ class Messenger:
             raise Transient(problem)
 
     def _settle(self, outcome: asyncio.Future[str], problem: str) -> None:
-        self._busy = False
+        self._under_way.remove(outcome)
         if not outcome.done():  # nobody waits any more
             outcome.set_result(problem)
 

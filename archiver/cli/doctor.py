@@ -15,7 +15,7 @@ from archiver.app import now, open_engine, open_source, open_store, policies_of
 from archiver.core.model import Slice, StoreFacts
 from archiver.errors import ArchiverError
 from archiver.settings import Account, Settings
-from archiver.watch.notifier import messengers
+from archiver.watch.channels import messengers
 
 OLDEST_POSTGRES = 140000
 LOCKLESS = "make a bucket with object lock (it cannot be added to every bucket later), or take lock out of the policies"

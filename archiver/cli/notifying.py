@@ -13,7 +13,8 @@ from archiver.adapters.heartbeat import Heartbeat, Sign
 from archiver.cli.common import AsJson, State, add, leave, print_json, run, show, table
 from archiver.errors import ArchiverError, Unreachable
 from archiver.settings import Ping, Settings
-from archiver.watch.notifier import PATIENCE, archive_of, messengers
+from archiver.watch.channels import archive_of, messengers
+from archiver.watch.notifier import PATIENCE
 
 BODY = "This is a test: somebody has run archiver notify --test. Nothing is wrong, and nothing is to be done."
 

@@ -105,7 +105,7 @@ async def _once(settings: Settings, *, restored: bool, as_json: bool) -> int:
         with monitor.watching(work) as ended:
             return ended(await work.sync())
 
-    async with monitor.telling(once=True), open_app(settings) as app:
+    async with monitor.telling(once=True, asked=interrupt.asked), open_app(settings) as app:
         if restored and await app.terms.paused() is None:
             msg = "deletion is not paused: what people decided since the dump is forgotten"
             raise SafetyLimit(msg, hint="first: archiver pause --reason REASON; see docs/operations.md, backup")

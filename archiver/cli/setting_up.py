@@ -16,7 +16,7 @@ from archiver.core.model import LockMode
 from archiver.errors import ConfigError
 from archiver.settings import Settings
 from archiver.simulator import Account, Behaviour, Exports, Simulator, awkward, ordinary, serve
-from archiver.watch.notifier import messengers
+from archiver.watch.channels import messengers
 
 db = typer.Typer(help="The catalogue's schema.", no_args_is_help=True)
 

@@ -47,9 +47,12 @@ class Monitor:
         self.watch.take = lambda: look(self._settings, app.engine, app.quotas, self._clock())
         await self._notifier.renew(app.settings)
 
-    def telling(self, *, once: bool = False) -> AbstractAsyncContextManager[None]:
-        """Tell channels and dead-man switches how it goes, and how it ends. `once`: it is a single pass, no daemon."""
-        return self._notifier.at_work(once=once)
+    def telling(self, *, once: bool = False, asked: asyncio.Event | None = None) -> AbstractAsyncContextManager[None]:
+        """Tell channels and dead-man switches how it goes, and how it ends.
+
+        `once`: it is a single pass, no daemon; `asked` is set when it is asked to stop.
+        """
+        return self._notifier.at_work(once=once, asked=asked or asyncio.Event())
 
     async def aclose(self) -> None:
         """The daemon will soon have ended: what `follows` was given goes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from archiver.core.health import Cause, Level, Reason
@@ -37,7 +37,9 @@ class Work(Protocol):
 class News:
     """Collects it until somebody asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        """`redact` cleans what others have said: reasons and errors."""
+        self._redact = redact
         self.awaits = False  # the daemon waits for a neighbour before it can begin
         self._begun = False
         self._passed = False  # a pass has come to its end
@@ -67,12 +69,18 @@ class News:
             ]
         if whole:
             self._begun = self._passed = True
-            why = work.refusal and f"nothing was deleted by itself: {work.refusal}"
-            self._refused = Trouble(key=REFUSED, level=Level.WARNING, text=why) if why else None
+            why = f"nothing was deleted by itself: {self._redact(str(work.refusal))}"
+            self._refused = Trouble(key=REFUSED, level=Level.WARNING, text=why) if work.refusal else None
 
     def ended(self, why: str) -> None:
         """The process ends before its time."""
-        self._ended = Trouble(key=ENDED, level=Level.CRITICAL, text=f"the archiver has ended by itself: {why}")
+        text = f"the archiver has ended by itself: {self._redact(why)}"
+        self._ended = Trouble(key=ENDED, level=Level.CRITICAL, text=text)
+
+    def words(self, reason: Reason) -> str:
+        """Say what is wrong, and where."""
+        account = f"{reason.account}: " if reason.account else ""
+        return f"{account}{self._redact(reason.message)}"
 
     def seen(self, look: Look | None) -> Seen:
         """Tell what there is, and what has happened since it was last asked for. None: nobody has looked."""
@@ -82,7 +90,11 @@ class News:
         stops = [one for one in reasons if one.cause is Cause.STOPPED and one.level is Level.CRITICAL]
         implied = {_key(Cause.LAST_PASS, one.account) for one in stops}
         found = {_key(one.cause, one.account): one for one in reasons if one.cause is not Cause.STARTING or self.awaits}
-        told = [_trouble(key, reason) for key, reason in found.items() if key not in implied]
+        told = [
+            Trouble(key=key, level=reason.level, text=self.words(reason))
+            for key, reason in found.items()
+            if key not in implied
+        ]
         own = (self._refused, None if look and blind else self._ended)
         known = {ENDED: self._begun, REFUSED: self._passed, Cause.STARTING: look is not None,
                  Cause.CATALOGUE: Cause.STARTING not in causes}  # fmt: skip
@@ -96,8 +108,3 @@ class News:
 
 def _key(cause: Cause, account: str | None) -> str:
     return f"{cause}/{account}" if account else str(cause)
-
-
-def _trouble(key: str, reason: Reason) -> Trouble:
-    account = f"{reason.account}: " if reason.account else ""
-    return Trouble(key=key, level=reason.level, text=f"{account}{reason.message}")

@@ -31,12 +31,12 @@ class Teller:
     rules: Rules
     messenger: Messenger
     rows: NoticeRows | None  # None: there is no catalogue
-    redact: Callable[[str], str]
     outcomes: Counter[tuple[str, str]]
     clock: Callable[[], datetime]
     memory: Memory = field(default_factory=Memory)
     recalled: bool = False  # whether the catalogue has said what was told before
     unsaved: bool = False  # what is here is newer than what the catalogue has
+    complained: bool = False  # … and that was said
 
     async def tell(self, seen: Seen, *, patience: float, parting: bool = False) -> None:
         """Take in what there is, and send what is due; `patience` in seconds."""
@@ -53,9 +53,8 @@ class Teller:
     async def _sent(self, memory: Memory, notice: Notice, now: datetime, patience: float) -> Memory:
         quiet = notice.level is Level.OK and notice.over
         tone: Tone = "success" if quiet else _TONES[notice.level]
-        headline, text = self.redact(title(notice, self.archive)), self.redact(body(notice, now))
         try:
-            await self.messenger.send(headline, text, tone, patience)
+            await self.messenger.send(title(notice, self.archive), body(notice, now), tone, patience)
         except ArchiverError as error:
             self.outcomes[self.name, "failed"] += 1
             log.warning("notification_failed", channel=self.name, reason=str(error))
@@ -81,6 +80,9 @@ class Teller:
             return
         try:
             await self.rows.save(self.name, memory, self.clock())
-        except ArchiverError:
+        except ArchiverError as error:
+            if not self.complained:
+                log.warning("notices_unsaved", channel=self.name, reason=str(error), hint=error.hint)
+            self.complained = True
             return
-        self.unsaved = False
+        self.unsaved = self.complained = False

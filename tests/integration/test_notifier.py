@@ -6,33 +6,41 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from archiver.adapters import database
 from archiver.adapters.heartbeat import Heartbeat, Sign
 from archiver.adapters.messenger import messenger
 from archiver.adapters.notice_rows import NoticeRows
-from archiver.app import new_run_id
+from archiver.app import App, new_run_id
 from archiver.core.health import Level
 from archiver.core.notices import Happening, Memory, Rules, Seen, Trouble, delivered, draft, observe
+from archiver.core.report import PassReport
 from archiver.errors import ArchiverError, NotFound, Unreachable
 from archiver.passes import Pass
 from archiver.simulator import Account, Fault, Html, Operation, Status
+from archiver.watch.look import Look
 from archiver.watch.monitor import Monitor
 from archiver.watch.news import ENDED
 from archiver.watch.pinger import Pinger
 from archiver.watch.teller import Teller
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import LONGEST, Receiver, receiving
 from tests.support.rows import NOW
+from tests.support.settings import changed, load_document
 from tests.support.simulator import Clock
 from tests.support.world import MakeWorld, World, calls
 
 REFUSED = Fault(on=Operation.LIST, do=Status(401), times=None)
 GAP = Fault(on=Operation.AUDIO, do=Html(), recording=3, times=None)
 HALF = timedelta(hours=0.5)
+NEWER = "dGhpcyBpcyBhIG5ld2VyIGtleSBvZiAzMiBieXRlcyE="
 
 
 @pytest.fixture
@@ -147,6 +155,104 @@ async def test_a_database_out_of_reach_is_told_without_a_memory(world: MakeWorld
     assert receiver.paths == ["/start", "", "/fail", "/start", ""]
 
 
+@dataclass
+class Done:
+    """A pass that has ended."""
+
+    reports: dict[str, PassReport] = field(default_factory=dict)
+    refusal: ArchiverError | None = None
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_a_pass_after_which_nothing_can_be_seen_is_judged_by_itself(
+    tmp_path: Path, receiver: Receiver, *, closed: bool
+) -> None:
+    """The daemon is on its way out, or the catalogue takes its time."""
+    settings = load_document(tmp_path, changed("notifications.pings", [receiver.switch]))
+    monitor = Monitor(settings, Clock(), timedelta(seconds=1))
+
+    async def never() -> Look:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with monitor.telling():
+        monitor.watch.take = never
+        report = PassReport("acme", archived=12_345_678, stopped="at 919812345678")
+        with monitor.watching(Done({"acme": report})) as ended:
+            ended(0)
+        if closed:
+            await monitor.aclose()
+    assert receiver.paths == ["/start", ""]
+    assert " 12345678 archived, " in receiver.signs[1][1]
+    assert receiver.signs[1][1].endswith("; stopped: at [phone]")
+
+
+async def test_a_single_pass_looks_as_long_as_a_message_may_take(tmp_path: Path, receiver: Receiver) -> None:
+    """Nobody asks for its health meanwhile, so that a large catalogue does not make it a bad one."""
+    settings = load_document(tmp_path, changed("notifications.pings", [receiver.switch]))
+    monitor = Monitor(settings, Clock(), timedelta(seconds=20))
+    async with monitor.telling(once=True):
+        assert monitor.watch.wait == 20
+
+
+async def test_a_signal_cuts_the_goodbye_of_a_single_pass(tmp_path: Path, receiver: Receiver) -> None:
+    """Whoever hangs keeps nobody: what was not told is told by the next pass."""
+    receiver.hangs, asked = True, asyncio.Event()
+    settings = load_document(tmp_path, changed("notifications.pings", [receiver.switch]))
+    monitor = Monitor(settings, Clock(), timedelta(hours=1))
+
+    async def once() -> None:
+        async with monitor.telling(once=True, asked=asked):
+            with monitor.watching(Done()) as ended:
+                ended(0)
+
+    leaving = asyncio.create_task(once())
+    await receiver.until(lambda one: one.refused == 1)
+    with capture_logs() as logged:
+        asked.set()
+        async with asyncio.timeout(LONGEST):
+            await leaving
+    assert [one["event"] for one in logged] == ["notifications_cut"]
+
+
+async def test_new_secrets_are_used_wherever_they_can_be(world: MakeWorld, receiver: Receiver) -> None:
+    """Of the catalogue and of each address by itself; and none of them gets into a message."""
+    made = await world(Account(recordings=calls(1)))
+    silent = {**Receiver(port=9).channel, "name": "silent"}
+    made.document["notifications"] = {"channels": [silent, receiver.channel], "pings": [receiver.switch]}
+    good = made.settings
+    made.document["notifications"] = {
+        "channels": [silent, Receiver(port=9).channel],
+        "pings": [Receiver(port=9).switch],
+    }
+    right = made.document["database"]
+    made.document["database"] = {"url": "postgresql://nobody@127.0.0.1:9/none"}
+    monitor = Monitor(made.settings, made.clock, timedelta(seconds=10))
+    made.document["database"] = right
+    wrong = good.notifications.channels[0].model_copy(update={"url": SecretStr("json://example.com/x")})
+    section = good.notifications.model_copy(update={"channels": (wrong, good.notifications.channels[1])})
+    renewed = good.model_copy(update={"notifications": section})
+    later = renewed.model_copy(update={"encryption_key": SecretStr(NEWER)})
+
+    async def daemon(app: App) -> None:
+        async with monitor.telling():
+            for settings in (renewed, later):
+                await monitor.follows(replace(app, settings=settings))
+            raise NotFound(f"nobody takes {NEWER}")
+
+    async with made.app() as app:
+        with capture_logs() as logged, pytest.raises(NotFound):
+            await daemon(app)
+        kept = await NoticeRows(app.engine).load("desk")
+    (refused,) = [one["problems"] for one in logged if one["event"] == "configuration_refused"]
+    assert [one.partition(" ")[0] for one in refused] == ["notifications.channels[0].url:"]
+    assert [one.title.partition(": ")[2] for one in receiver.messages] == [
+        "critical: the archiver has ended by itself: nobody takes [redacted]"
+    ]
+    assert receiver.signs == [("/fail", "nobody takes [redacted]")]
+    assert list(kept.episodes) == [ENDED]
+
+
 async def test_what_was_told_is_read_as_it_was_written(engine: AsyncEngine) -> None:
     """Also by a version that writes it otherwise: then as if nothing had been told."""
     rules = Rules(level=Level.OK, settle=timedelta(0), quiet_for=HALF, per_hour=9)
@@ -212,11 +318,17 @@ class Away(NoticeRows):
     """The catalogue, out of reach when it is told to be."""
 
     away = True
+    full = False
 
     async def load(self, channel: str) -> Memory:
         if self.away:
             raise Unreachable("away")
         return await super().load(channel)
+
+    async def save(self, channel: str, memory: Memory, now: datetime) -> None:
+        if self.full:
+            raise Unreachable("no room")
+        await super().save(channel, memory, now)
 
 
 async def test_a_daemon_goes_on_from_memory_while_the_catalogue_is_away(
@@ -234,7 +346,7 @@ async def test_a_daemon_goes_on_from_memory_while_the_catalogue_is_away(
 
     to = messenger(str(receiver.channel["url"]), allow_http=False)
     teller = Teller(
-        name="desk", archive="calls", rules=rules, messenger=to, rows=rows, redact=str, outcomes=Counter(), clock=clock
+        name="desk", archive="calls-1234567", rules=rules, messenger=to, rows=rows, outcomes=Counter(), clock=clock
     )
     ended = Trouble(key=ENDED, level=Level.CRITICAL, text="never told without a memory")
     for away, troubles in ((True, [new, ended]), (True, [new]), (False, [new, old]), (False, []), (False, [])):
@@ -242,6 +354,14 @@ async def test_a_daemon_goes_on_from_memory_while_the_catalogue_is_away(
         clock.move(seconds=60)
         await teller.tell(Seen(troubles=troubles), patience=10)
     assert [one.title for one in receiver.messages] == [
-        "calls: critical: catalogue", "calls: resolved: gap/acme (and 1 more)",
+        "calls-1234567: critical: catalogue", "calls-1234567: resolved: gap/acme (and 1 more)",
     ]  # fmt: skip
     assert (await rows.load("desk")).episodes == {}
+
+    with capture_logs() as logged:
+        for away in (True, True, False, True):  # it is said once for each time that it is away
+            rows.full = away
+            clock.move(hours=5)
+            await teller.tell(Seen(troubles=[old]), patience=10)
+    said = [(one["event"], one["channel"], one["reason"]) for one in logged if one["event"] != "notification_sent"]
+    assert said == [("notices_unsaved", "desk", "no room")] * 2

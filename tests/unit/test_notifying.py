@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from archiver.adapters.messenger import messenger
+from archiver.adapters.messenger import GIVEN_UP, Messenger, messenger
 from archiver.core.health import Cause, Level, Limits, Reason
 from archiver.core.notice_text import span
 from archiver.core.report import PassReport
-from archiver.errors import ArchiverError, SafetyLimit
+from archiver.errors import ArchiverError, SafetyLimit, Transient
 from archiver.logs import Redactor
 from archiver.settings.notifying import LOCAL
 from archiver.watch import metrics
@@ -22,6 +24,9 @@ from archiver.watch.news import News
 from archiver.watch.tally import Tally
 from tests.support.rows import NOW
 from tests.support.settings import changed, load_document, problems
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 
@@ -114,6 +119,41 @@ def test_apprise_must_understand_it_and_it_must_be_encrypted(url: str, wrong: st
         messenger(url, allow_http=True)
 
 
+class Dripping:
+    """A service that answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.calls, self.let_go = 0, threading.Event()
+
+    def notify(self, **_: object) -> bool:
+        self.calls += 1
+        return self.let_go.wait(60)
+
+
+async def test_a_message_that_never_ends_does_not_silence_its_channel() -> None:
+    """After ten minutes another one may try; with two under way it takes twice as long, so threads do not pile up."""
+    service, now = Dripping(), 0.0
+    to = Messenger(cast("NotifyBase", service), seconds=lambda: now)
+
+    async def said(patience: float = 0.01) -> str:
+        try:
+            await to.send("title", "body", "info", patience)
+        except Transient as error:
+            return str(error)
+        return "sent"
+
+    late, busy = "no answer in time", "the message before is still on its way"
+    assert [await said(), await said()] == [late, busy]
+    now += GIVEN_UP
+    assert [await said(), await said()] == [late, busy]
+    now += GIVEN_UP
+    assert await said() == busy
+    service.let_go.set()
+    now += GIVEN_UP
+    assert await said(30) == "sent"
+    assert service.calls == 3
+
+
 @dataclass
 class Done:
     """A pass that has ended."""
@@ -136,7 +176,7 @@ def keys(news: News, *reasons: Reason) -> list[str]:
 
 def test_what_follows_from_a_stop_is_no_trouble_of_its_own() -> None:
     """A refused token is why there is no good pass; whether that is over cannot be said meanwhile."""
-    news = News()
+    news = News(Redactor().text)
     reasons = [reason(Cause.LAST_PASS), reason(Cause.STOPPED), reason(Cause.LAST_PASS, "other")]
     assert keys(news, *reasons) == ["stopped/acme", "last_pass/other"]
     seen = news.seen(look(*reasons))
@@ -145,7 +185,7 @@ def test_what_follows_from_a_stop_is_no_trouble_of_its_own() -> None:
 
 def test_while_nothing_can_be_seen_nothing_is_over() -> None:
     """Neither without a database, nor before there is one, nor when nobody looks."""
-    news = News()
+    news = News(Redactor().text)
     news.started()
     asked = ["gap/acme", "catalogue", "starting", "ended", "deletion"]
 
@@ -160,15 +200,27 @@ def test_while_nothing_can_be_seen_nothing_is_over() -> None:
     assert hidden(look()) == [False] * 5
 
 
+def test_what_others_have_said_is_cleaned_and_names_of_ours_are_not() -> None:
+    news = News(Redactor().text)
+    news.pass_ended(Done(refusal=SafetyLimit("call 919812345678 first")), whole=True)
+    news.ended("no answer from 919812345678")
+    found = look(Reason(level=Level.WARNING, cause=Cause.STOPPED, account="acme-1234567", message="at 919812345678"))
+    assert [one.text for one in news.seen(found).troubles] == [
+        "acme-1234567: at [phone]",
+        "nothing was deleted by itself: call [phone] first",
+        "the archiver has ended by itself: no answer from [phone]",
+    ]
+
+
 def test_a_start_is_no_trouble_before_a_neighbour_is_waited_for() -> None:
-    news = News()
+    news = News(Redactor().text)
     assert keys(news, reason(Cause.STARTING, None)) == []
     news.awaits = True
     assert keys(news, reason(Cause.STARTING, None)) == ["starting"]
 
 
 def test_what_a_pass_did_is_told_once_and_a_refusal_until_a_pass_without_one() -> None:
-    news = News()
+    news = News(Redactor().text)
     report = PassReport("acme", deleted=3, expired=2, quarantined=1)
     news.pass_ended(Done({"acme": report}, SafetyLimit("more than 5 percent")), whole=True)
     first, second = news.seen(look()), news.seen(look())
@@ -188,7 +240,7 @@ def test_what_a_pass_did_is_told_once_and_a_refusal_until_a_pass_without_one() -
 
 def test_an_end_is_told_unless_the_look_says_why() -> None:
     """A daemon that never was at work does not stop either."""
-    news = News()
+    news = News(Redactor().text)
     news.stopped()
     news.ended("the bucket is gone")
     assert keys(news, reason(Cause.CATALOGUE, None)) == ["catalogue"]
