@@ -224,10 +224,7 @@ async def current_revision(engine: AsyncEngine) -> str | None:
 
 
 async def require_schema(engine: AsyncEngine, *, warn: bool = True) -> None:
-    """Raise SchemaError unless this version can work with the catalogue's schema.
-
-    That is its own; or a newer one that says of itself that a program of this version may go on working with it.
-    """
+    """Raise SchemaError unless the schema is this version's, or a newer one that lets programs like this one go on."""
     current, head = await current_revision(engine), head_revision()
     if current == head:
         return
