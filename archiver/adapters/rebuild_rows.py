@@ -13,7 +13,7 @@ from archiver.adapters.database import DECIDE, at_once, connection
 from archiver.adapters.rows import to_columns
 from archiver.adapters.tables import controls
 from archiver.core.controls import Control
-from archiver.core.decision_copies import missing
+from archiver.core.decision_copies import Copy, missing
 from archiver.core.model import Entry, Fixity
 from archiver.core.naming import Address
 from archiver.core.notes import Line
@@ -77,7 +77,7 @@ class RebuildRows:
             await opened.execute(TELL, _told(lines))
 
     async def add_decisions(
-        self, given: Sequence[tuple[str, Control]], *, dry_run: bool
+        self, given: Sequence[tuple[str, Copy]], *, dry_run: bool
     ) -> tuple[list[Control], list[Refusal]]:
         """See `RebuildRows`."""
         async with connection(self._engine) as opened:

@@ -30,6 +30,8 @@ from archiver.cli.common import (
 from archiver.cli.progress import shown
 from archiver.cli.summary import many, show_reports
 from archiver.core.controls import Control, Event, Kind, holds_in, opening
+from archiver.core.decision_copies import require_copy
+from archiver.core.documents import Unreadable
 from archiver.core.holds import Hold
 from archiver.core.model import State as Stage
 from archiver.core.people import person, same_person
@@ -91,7 +93,16 @@ def add_hold(
     if query.asks_nothing and not everything:
         raise typer.BadParameter("say which recordings, or --everything")
     case = Hold(name=read_name(name), reason=said(reason), author=who(by), at=now(), query=query, future=future)
+    _require_copy(case)
     run(_add(settings, case, as_json=as_json))
+
+
+def _require_copy(case: Hold) -> None:
+    try:
+        require_copy(opening(case))
+    except Unreadable as error:
+        msg = f"case {case.name} could not come back from the bucket: {error}"
+        raise ConfigError(msg, hint="open several cases, or give a shorter reason") from None
 
 
 async def _add(settings: Settings, case: Hold, *, as_json: bool) -> None:

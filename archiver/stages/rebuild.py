@@ -9,10 +9,10 @@ from datetime import datetime
 
 import structlog
 
-from archiver.core import naming, rebuilding, sidecar
+from archiver.core import controls, decision_copies, naming, rebuilding, sidecar
 from archiver.core.candidates import candidate
-from archiver.core.controls import Control, holds_in, opening
-from archiver.core.decision_copies import parse
+from archiver.core.controls import holds_in, opening
+from archiver.core.decision_copies import Copy
 from archiver.core.documents import Unreadable
 from archiver.core.holds import Hold, Query, holding
 from archiver.core.match import Match
@@ -150,8 +150,8 @@ class Rebuild:
             self.report.refuse(one)
         return rebuilt
 
-    async def _body(self, key: str) -> bytes:
-        return await self.store.read(key, limit=sidecar.LIMIT)
+    async def _body(self, key: str, limit: int = sidecar.LIMIT) -> bytes:
+        return await self.store.read(key, limit=limit)
 
     async def _protection(self, found: Found, bodies: Mapping[Kind, bytes]) -> Protection:
         """Ask what holds the copy, by its sidecar: before a deletion both objects are asked about again."""
@@ -167,23 +167,23 @@ class Rebuild:
         report.held += entry.on_hold
         report.uncased += entry.on_hold and not holding(candidate(entry), self.cases)
 
-    async def _decisions(self) -> list[tuple[str, Control]]:
+    async def _decisions(self) -> list[tuple[str, Copy]]:
         """Read the copies of decisions, in the order of the log."""
-        found: list[tuple[str, Control]] = []
+        found: list[tuple[str, Copy]] = []
         async for one in self.listing.objects(naming.decisions_folder(self.prefix)):
             try:
-                found.append((one.key, parse(await self._body(one.key))))
+                found.append((one.key, decision_copies.parse(await self._body(one.key, decision_copies.LIMIT))))
             except (Unreadable, SkipItem) as error:
                 self.report.refuse(Refusal(one.key, Trouble.UNREADABLE, str(error)))
         return found
 
-    async def _take_decisions(self, copied: Sequence[tuple[str, Control]]) -> None:
+    async def _take_decisions(self, copied: Sequence[tuple[str, Copy]]) -> None:
+        known = await self.decisions.log([controls.Kind.HOLD])  # what is added may go on with one of these
         added, refused = await self.rows.add_decisions(copied, dry_run=self.dry_run)
         self.report.decisions = len(added)
         for one in refused:
             self.report.refuse(one)
-        terms = await self.terms.terms(self.clock())
-        self.cases = (*terms.holds, *(case for case in holds_in(added) if case.open))
+        self.cases = tuple(case for case in holds_in([*known, *added]) if case.open)
 
     async def _open_case(self, account: str) -> None:
         """Open a case for what the bucket holds and no case speaks of: it stays held until two people release it."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from archiver.core.controls import Control, Kind
+from archiver.core.decision_copies import Copy
 from archiver.core.model import Entry
 from archiver.core.naming import Address
 from archiver.core.rebuilding import Listed, Rebuilt, Refusal
@@ -47,7 +48,7 @@ class RebuildRows(Protocol):
         ...
 
     async def add_decisions(
-        self, given: Sequence[tuple[str, Control]], *, dry_run: bool
+        self, given: Sequence[tuple[str, Copy]], *, dry_run: bool
     ) -> tuple[list[Control], list[Refusal]]:
         """Add decisions, given with the keys of their copies in the order of the log, all or none.
 

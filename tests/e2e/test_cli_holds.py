@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from archiver.core.decision_copies import LIMIT
 from archiver.simulator import Account, SimRecording
 from archiver.simulator.server import utc_now
 from tests.support.desk import DAILY, Desk, MakeDesk
@@ -57,6 +58,12 @@ def late(number: int) -> SimRecording:
 def test_a_case_that_makes_no_sense_is_refused(archive: Desk, words: str, said: str) -> None:
     """Nothing asked, nothing caught, an unknown direction, an order of days that no call fits: exit 2, with a word."""
     assert said in archive.refuses(2, "hold", "add", *words.split())
+
+
+def test_a_case_of_which_a_rebuild_could_not_read_the_copy_is_refused(archive: Desk) -> None:
+    said = archive.refuses(2, "hold", "add", "large", "--reason", "r" * LIMIT, "--id", "2")
+    assert "could not come back from the bucket" in said
+    assert archive.run("hold", "list", "--all", "--json").answers == []
 
 
 @pytest.mark.parametrize("option", ["--id", "--number", "--cnam", "--extension", "--rule", "--account", "--reason"])

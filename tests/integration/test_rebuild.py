@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from archiver.adapters.database import exclusive
-from archiver.core.controls import Kind
+from archiver.core.controls import Kind, holds_in
 from archiver.core.lifecycle import MOVES
 from archiver.core.model import State
 from archiver.core.plan_file import render
@@ -123,8 +123,9 @@ async def walks(here: World) -> None:
 
 
 async def test_what_a_case_holds_is_held_before_the_first_pass(world: MakeWorld, another_catalogue: str) -> None:
-    """Also the pause, a release that waits for a second person, and policies that still bind."""
+    """Also the pause, a release that waits for a second person, policies that still bind, and a case of many ids."""
     here = await lived(world)
+    await office.hold(here, "large", ids=[f"{number:064}" for number in range(20_000)])
     await office.release(here, "case-4", office.ANNA)
     await office.pause(here)
     await here.sync()
@@ -143,6 +144,32 @@ async def test_what_a_case_holds_is_held_before_the_first_pass(world: MakeWorld,
     assert sorted(here.simulator.requests.deletes) == [1, 2, 3, 4, 5, 6, 7, 8]
     await here.sync()
     assert (await here.states())["2"] is State.PURGED  # case-2 still holds it
+
+
+async def test_what_was_decided_after_a_dump_is_taken_on(world: MakeWorld, another_catalogue: str) -> None:
+    """A withdrawn release and a second pause, of which the dump knows the beginning: a first one."""
+    here = await world(Account(recordings=OLD[:2]))
+    await office.hold(here, ids=["1"], future=True)
+    await office.release(here, "case-1", office.ANNA)
+    await office.pause(here)
+    await office.resume(here)
+    async with controls_of(here) as controls:
+        dump = await controls.log(list(Kind))
+    here.clock.move(hours=1)
+    await office.release(here, "case-1", office.ANNA, withdraw=True)
+    await office.pause(here)
+    await here.sync()
+    async with controls_of(here) as controls:
+        before = [one for one in await controls.log(list(Kind)) if one.kind is not Kind.POLICIES]
+
+    here.lose_catalogue(another_catalogue)
+    async with controls_of(here) as controls:
+        for one in dump:
+            await controls.record(one)
+    dry, report = await here.rebuild(dry_run=True), await here.rebuild()
+    assert (report.named, here.exit_code, dry.decisions) == ([], 0, report.decisions)
+    async with controls_of(here) as controls:
+        assert [one for one in await controls.log(list(Kind)) if one.kind is not Kind.POLICIES] == before
 
 
 async def test_a_bucket_from_before_notes_and_decisions(world: MakeWorld, another_catalogue: str) -> None:
@@ -267,7 +294,7 @@ async def test_it_waits_for_nobody_and_disturbs_nobody(world: MakeWorld, another
 
 
 async def test_a_row_that_is_there_is_never_overwritten(world: MakeWorld, another_catalogue: str) -> None:
-    """A catalogue that went on by itself, and a case that it has opened anew, are left alone."""
+    """A catalogue that went on by itself, and a case that it has opened anew, are left alone; so is the old case."""
     here = await world(Account(recordings=NEW))
     await office.hold(here, "case-1", future=True, ids=["9", "10"])
     await office.release_by_two(here)
@@ -275,11 +302,14 @@ async def test_a_row_that_is_there_is_never_overwritten(world: MakeWorld, anothe
     here.lose_catalogue(another_catalogue)
     await office.hold(here, "case-1", future=True, ids=["9"])
     await here.rebuild()
+    async with controls_of(here) as controls:
+        cases = holds_in(await controls.log(list(Kind)))
+    assert [(case.name, case.open) for case in cases] == [("case-1", True), ("case-1-2", False)]
     await here.change("update recordings set state = 'verified', verified_at = now(), absent_since = null")
     before = await here.query(ROWS)
 
     report = await here.rebuild()
-    assert (report.known, report.troubles) == (4, {Trouble.CONTRADICTION: 3})
+    assert (report.known, report.troubles) == (4, {})
     assert await here.query(ROWS) == before
     here.policies = keeping(source="1d")
     here.clock.now += timedelta(days=1)
