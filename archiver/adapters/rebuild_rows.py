@@ -8,40 +8,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from archiver.adapters.catalogue import CLAIMED
 from archiver.adapters.controls import every_entry
 from archiver.adapters.database import DECIDE, at_once, connection
 from archiver.adapters.rows import to_columns
 from archiver.adapters.tables import controls
 from archiver.core.controls import Control
 from archiver.core.decision_copies import Copy, missing
-from archiver.core.model import Entry, Fixity
+from archiver.core.model import Entry, Fixity, State
 from archiver.core.naming import Address
 from archiver.core.notes import Line
-from archiver.core.rebuilding import Rebuilt, Refusal
+from archiver.core.rebuilding import Known, Rebuilt, Refusal
 
 KNOWN = text("""
-select account, recording_id, key from recordings
+select account, recording_id, key, state from recordings
 where (account, recording_id) in (select * from unnest(:accounts ::text[], :ids ::text[]))
 """)
 ADD = text("""
 insert into recordings (account, state, listed_at, key, sha256, size, size_disagrees, stored_at, verified_at, purged_at,
-    absent_since, expired_at, lock_mode, lock_until, on_hold, next_attempt_at, problem, recording_id, call_start,
-    call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
+    absent_since, expired_at, lock_mode, lock_until, on_hold, next_attempt_at, claimed_by, problem, recording_id,
+    call_start, call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids,
+    file_name, raw)
 select account, state, listed_at, key, sha256, size, size_disagrees, stored_at, verified_at, purged_at, absent_since,
-    expired_at, lock_mode, lock_until, on_hold, next_attempt_at, problem, id, call_start, call_end, duration_ms,
-    size_listed, call_id, direction, caller_id, dnis, cnam,
+    expired_at, lock_mode, lock_until, on_hold, next_attempt_at, claimed_by, problem, id, call_start, call_end,
+    duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam,
     array(select json_array_elements_text(extensions::json)), array(select json_array_elements_text(rule_ids::json)),
     file_name, raw::json
 from unnest(:accounts ::text[], :states ::recording_state[], :listed ::timestamptz[], :keys ::text[], :sha256s ::text[],
     :kept ::bigint[], :disagree ::bool[], :stored ::timestamptz[], :verified ::timestamptz[], :purged ::timestamptz[],
     :absent ::timestamptz[], :expired ::timestamptz[], :modes ::text[], :locked ::timestamptz[], :held ::bool[],
-    :due ::timestamptz[], :problems ::text[],
+    :due ::timestamptz[], :claims ::text[], :problems ::text[],
     :ids ::text[], :starts ::timestamptz[], :ends ::timestamptz[], :durations ::bigint[], :sizes ::bigint[],
     :call_ids ::text[], :directions ::text[], :caller_ids ::text[], :dnises ::text[], :cnams ::text[],
     :extensions ::text[], :rule_ids ::text[], :file_names ::text[], :raws ::text[])
     as given(account, state, listed_at, key, sha256, size, size_disagrees, stored_at, verified_at, purged_at,
-        absent_since, expired_at, lock_mode, lock_until, on_hold, next_attempt_at, problem, id, call_start, call_end,
-        duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name, raw)
+        absent_since, expired_at, lock_mode, lock_until, on_hold, next_attempt_at, claimed_by, problem, id, call_start,
+        call_end, duration_ms, size_listed, call_id, direction, caller_id, dnis, cnam, extensions, rule_ids, file_name,
+        raw)
 on conflict do nothing
 returning account, recording_id
 """)
@@ -62,16 +65,17 @@ class RebuildRows:
         """`engine` stays the caller's to dispose of."""
         self._engine = engine
 
-    async def known(self, addresses: Sequence[Address]) -> Mapping[tuple[str, str], str | None]:
+    async def known(self, addresses: Sequence[Address]) -> Mapping[tuple[str, str], Known]:
         """See `RebuildRows`."""
         values = {"accounts": [one.account for one in addresses], "ids": [one.recording_id for one in addresses]}
         async with at_once(self._engine) as opened:
-            return {(row.account, row.recording_id): row.key for row in await opened.execute(KNOWN, values)}
+            rows = await opened.execute(KNOWN, values)
+            return {(row.account, row.recording_id): Known(row.key, State(row.state)) for row in rows}
 
     async def add(self, rebuilt: Sequence[Rebuilt]) -> None:
         """See `RebuildRows`."""
         async with connection(self._engine) as opened:
-            added = await opened.execute(ADD, _columns([one.entry for one in rebuilt]))
+            added = await opened.execute(ADD, _columns(rebuilt))
             new = {(row.account, row.recording_id) for row in added}
             lines = [(one.entry, line) for one in rebuilt if _name(one.entry) in new for line in one.history]
             await opened.execute(TELL, _told(lines))
@@ -100,7 +104,8 @@ def _name(entry: Entry) -> tuple[str, str]:
     return entry.recording.account, entry.id
 
 
-def _columns(entries: Sequence[Entry]) -> dict[str, list[object]]:
+def _columns(rebuilt: Sequence[Rebuilt]) -> dict[str, list[object]]:
+    entries = [one.entry for one in rebuilt]
     copies: list[Fixity] = [entry.require_copy()[1] for entry in entries]
     return {
         "accounts": [entry.recording.account for entry in entries],
@@ -119,6 +124,7 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[object]]:
         "locked": [entry.lock and entry.lock.until for entry in entries],
         "held": [entry.on_hold for entry in entries],
         "due": [entry.next_attempt_at for entry in entries],
+        "claims": [one.history[-1].run if one.entry.state in CLAIMED else None for one in rebuilt],
         "problems": [entry.problem for entry in entries],
         **to_columns([entry.recording for entry in entries]),
     }

@@ -50,6 +50,11 @@ class Address:
     start: datetime
     stem: str  # the key without its end
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """What the recording is known by, whatever its start: account and id."""
+        return self.account, self.recording_id
+
 
 def note_key(key: str, kind: Kind) -> str:
     """Key of a note that stands beside an audio object."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
 from archiver.core.documents import Unreadable, document, items, maybe, moment, part, text, texts, whole
 from archiver.core.model import Entry, Fixity, Mark, Recording, State
-from archiver.core.sidecar import fixity_of
+from archiver.core.sidecar import LIMIT, fixity_of
 
 FORMAT = "call-recording-note/1"
 MOST_LINES = 2000  # of a history: the latest ones
@@ -47,6 +47,10 @@ class Note:
     times: Mapping[str, datetime | None] = field(default_factory=dict)  # by name of the column
     history: tuple[Line, ...] = ()
 
+    def is_of(self, key: str, fixity: Fixity) -> bool:
+        """Whether it tells of this copy."""
+        return (self.key, self.fixity) == (key, fixity)
+
 
 def line_of(before: State, after: State, mark: Mark) -> Line:
     """Return the line that a change is about to write."""
@@ -68,7 +72,15 @@ def of_entry(entry: Entry, after: State, history: Sequence[Line]) -> Note:
 
 
 def render(note: Note) -> bytes:
-    """Write a note's bytes."""
+    """Write a note's bytes: no more than a rebuild reads, so without the oldest lines of a very long history."""
+    body = _bytes(note)
+    while len(body) > LIMIT and note.history:
+        note = replace(note, history=note.history[len(note.history) // 8 + 1 :])
+        body = _bytes(note)
+    return body
+
+
+def _bytes(note: Note) -> bytes:
     recording = note.recording
     content = {
         "format": FORMAT,

@@ -18,6 +18,8 @@ from archiver.core.naming import Address, Kind
 from archiver.core.notes import Line, Note
 from archiver.core.sidecar import Sidecar
 
+STILL_THERE = "the audio that it speaks of as deleted is there"
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -39,6 +41,14 @@ class Found:
     def bytes_to_read(self) -> int:
         """Size of all but the audio."""
         return sum(one.size for kind, one in self.objects.items() if kind is not Kind.AUDIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the catalogue has of a recording already: the key of the copy on record, and where it stands."""
+
+    key: str | None
+    state: State
 
 
 class Trouble(StrEnum):
@@ -108,6 +118,26 @@ class RebuildReport:
         }
 
 
+def contradiction(found: Found, row: Known) -> Refusal | None:
+    """Say what the bucket has against a row that is there, by the listing alone."""
+    there = found.objects
+    if row.key not in (None, f"{found.address.stem}{Kind.AUDIO}"):
+        return _beside(found, f"the recording is on record under another key: {row.key}")
+    if Kind.EXPIRED in there and Kind.AUDIO not in there and row.state not in (State.EXPIRING, State.EXPIRED):
+        reason = f"it says that the archive's copy was deleted, the catalogue says: {row.state}"
+        return Refusal(there[Kind.EXPIRED].key, Trouble.CONTRADICTION, reason)
+    return None
+
+
+def second(found: Found) -> Refusal:
+    """Name the second copy of a recording, under another start than the one that is taken on."""
+    return _beside(found, "the recording is taken on already, with the copy under an earlier start")
+
+
+def _beside(found: Found, reason: str) -> Refusal:
+    return Refusal(next(iter(found.objects.values())).key, Trouble.CONTRADICTION, reason)
+
+
 def to_read(found: Found, accounts: Collection[str]) -> tuple[Kind, ...] | Refusal:
     """Say which objects of a recording have to be read, or why there is no use in it: by the listing alone."""
     there, address = found.objects, found.address
@@ -117,17 +147,18 @@ def to_read(found: Found, accounts: Collection[str]) -> tuple[Kind, ...] | Refus
 
     if address.account not in accounts:
         return refuse(next(iter(there)), Trouble.UNKNOWN_ACCOUNT, "its account is not in the configuration")
-    if Kind.EXPIRED in there and Kind.AUDIO in there:
-        return refuse(Kind.EXPIRED, Trouble.CONTRADICTION, "the audio that it speaks of as deleted is there")
-    if Kind.EXPIRED in there:
-        wanted: tuple[Kind, ...] = (Kind.EXPIRED,)
-    elif Kind.AUDIO not in there:
-        return refuse(next(iter(there)), Trouble.NO_AUDIO, "the audio that belongs to it is not there")
-    elif Kind.SIDECAR not in there:
-        return refuse(Kind.AUDIO, Trouble.NO_SIDECAR, "it has no sidecar")
+    if Kind.AUDIO in there:
+        if Kind.SIDECAR not in there and Kind.EXPIRED in there:
+            return refuse(Kind.EXPIRED, Trouble.CONTRADICTION, STILL_THERE)
+        if Kind.SIDECAR not in there:
+            return refuse(Kind.AUDIO, Trouble.NO_SIDECAR, "it has no sidecar")
+        asked = (Kind.SIDECAR, Kind.PURGED)
+    elif Kind.EXPIRED in there:
+        asked = (Kind.EXPIRED, Kind.SIDECAR)  # the sidecar: it was to go last
     else:
-        wanted = tuple(kind for kind in (Kind.SIDECAR, Kind.PURGED) if kind in there)
-    if found.bytes_to_read > 2 * sidecar.LIMIT:
+        return refuse(next(iter(there)), Trouble.NO_AUDIO, "the audio that belongs to it is not there")
+    wanted = tuple(kind for kind in asked if kind in there)
+    if sum(there[kind].size for kind in wanted) > 2 * sidecar.LIMIT:
         return refuse(wanted[0], Trouble.UNREADABLE, "it is larger than any that the archive writes")
     return wanted
 
@@ -140,30 +171,45 @@ def rebuild(
     `protection`: what holds the sidecar in the bucket.
     """
     if Kind.EXPIRED in bodies:
-        tombstone = _note(found, bodies[Kind.EXPIRED], Kind.EXPIRED)
-        return (None, [tombstone]) if isinstance(tombstone, Refusal) else (_expired(found, tombstone, mark), [])
+        return _deleted(found, bodies, mark)
     said = _sidecar(found, bodies[Kind.SIDECAR])
     if isinstance(said, Refusal):
         return None, [said]
+    refused = list[Refusal]()
+    if Kind.EXPIRED in found.objects:  # the copy was archived anew: a whole one is worth more than its tombstone
+        refused.append(Refusal(found.objects[Kind.EXPIRED].key, Trouble.CONTRADICTION, STILL_THERE))
     note = _note(found, bodies[Kind.PURGED], Kind.PURGED) if Kind.PURGED in bodies else None
-    if isinstance(note, Note) and (note.key, note.fixity) != (said.key, said.fixity):
+    if isinstance(note, Note) and not note.is_of(said.key, said.fixity):
         note = Refusal(
             found.objects[Kind.PURGED].key, Trouble.CONTRADICTION, "it speaks of another copy than the sidecar"
         )
     if isinstance(note, Refusal):
-        return _stored(found, said, None, protection, mark), [note]
-    return _stored(found, said, note, protection, mark), []
+        return _stored(found, said, None, protection, mark), [*refused, note]
+    return _stored(found, said, note, protection, mark), refused
+
+
+def _deleted(found: Found, bodies: Mapping[Kind, bytes], mark: Mark) -> tuple[Rebuilt | None, list[Refusal]]:
+    note = _note(found, bodies[Kind.EXPIRED], Kind.EXPIRED)
+    if isinstance(note, Refusal):
+        return None, [note]
+    said = _sidecar(found, bodies[Kind.SIDECAR]) if Kind.SIDECAR in bodies else None
+    if isinstance(said, Sidecar) and not note.is_of(said.key, said.fixity):
+        key = found.objects[Kind.SIDECAR].key
+        said = Refusal(key, Trouble.CONTRADICTION, "it speaks of another copy than the tombstone")
+    if isinstance(said, Refusal):
+        return _expired(found, note, None, mark), [said]
+    return _expired(found, note, said, mark), []
 
 
 def _sidecar(found: Found, body: bytes) -> Sidecar | Refusal:
-    key, audio = found.objects[Kind.SIDECAR].key, found.objects[Kind.AUDIO]
+    key, audio = found.objects[Kind.SIDECAR].key, found.objects.get(Kind.AUDIO)
     try:
         said = sidecar.parse(body)
     except Unreadable as error:
         return Refusal(key, Trouble.UNREADABLE, str(error))
     if not _is_of(found, said.recording, said.key):
         return Refusal(key, Trouble.MISPLACED, "it speaks of another recording than its key")
-    if audio.size != said.fixity.size:
+    if audio is not None and audio.size != said.fixity.size:
         return Refusal(audio.key, Trouble.OTHER_SIZE, f"it has {audio.size} bytes, its sidecar says {said.fixity.size}")
     return said
 
@@ -212,11 +258,15 @@ def _stored(found: Found, said: Sidecar, note: Note | None, protection: Protecti
     return _told(entry, note, mark, found.objects[Kind.SIDECAR].key)
 
 
-def _expired(found: Found, note: Note, mark: Mark) -> Rebuilt:
+def _expired(found: Found, note: Note, said: Sidecar | None, mark: Mark) -> Rebuilt:
+    """Take a tombstone on. Where the sidecar is there still, the deletion was cut off, and is to be finished.
+
+    Whose call it was then comes from the sidecar: a case may hold it by that.
+    """
     times = note.times
     entry = Entry(
-        recording=note.recording,
-        state=State.EXPIRED,
+        recording=note.recording if said is None else said.recording,
+        state=State.EXPIRED if said is None else State.EXPIRING,
         listed_at=times["listed_at"] or mark.at,
         key=note.key,
         fixity=note.fixity,
@@ -228,7 +278,7 @@ def _expired(found: Found, note: Note, mark: Mark) -> Rebuilt:
         next_attempt_at=mark.at,
         problem=None,
         absent_since=times["absent_since"],
-        expired_at=times["expired_at"],
+        expired_at=times["expired_at"] if said is None else None,
     )
     return _told(entry, note, mark, found.objects[Kind.EXPIRED].key)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -16,9 +16,9 @@ from archiver.core.decision_copies import Copy
 from archiver.core.documents import Unreadable
 from archiver.core.holds import Hold, Query, holding
 from archiver.core.match import Match
-from archiver.core.model import Mark, Protection
+from archiver.core.model import Mark, Protection, State
 from archiver.core.naming import Kind
-from archiver.core.rebuilding import Found, Listed, RebuildReport, Rebuilt, Refusal, Trouble
+from archiver.core.rebuilding import Found, Known, Listed, RebuildReport, Rebuilt, Refusal, Trouble
 from archiver.errors import Conflict, SkipItem
 from archiver.stages.ports import ObjectStore
 from archiver.stages.rebuild_ports import DecisionLog, HeldEntries, ObjectListing, RebuildRows
@@ -54,6 +54,7 @@ class Rebuild:
     report: RebuildReport
     most: int = BATCH  # recordings of one transaction
     cases: tuple[Hold, ...] = ()
+    taken: set[int] = field(default_factory=set)  # recordings taken on, by hash; a dry run has no rows to ask for them
 
     async def run(self) -> None:
         """Take on decisions, then recordings, then open a case for what is on hold without one.
@@ -103,21 +104,27 @@ class Rebuild:
         for one in rebuilt:
             self._count(one)
 
-    def _unknown(self, batch: Sequence[Found], known: Mapping[tuple[str, str], str | None]) -> list[Found]:
-        """Leave out what has a row. A second copy of a recording, under another start, has none: it is named."""
-        keys, chosen = dict(known), list[Found]()
+    def _unknown(self, batch: Sequence[Found], known: Mapping[tuple[str, str], Known]) -> list[Found]:
+        """Leave out what has a row. Where the row and the bucket contradict each other, that is named."""
+        chosen = list[Found]()
         for found in batch:
-            name, key = (found.address.account, found.address.recording_id), f"{found.address.stem}{Kind.AUDIO}"
-            if name not in keys:
+            row = known.get(found.address.name)
+            if row is None:
                 chosen.append(found)
-                keys[name] = key
-            elif keys[name] in (None, key):
+            elif (refused := rebuilding.contradiction(found, row)) is None:
                 self.report.known += 1
             else:
-                first = next(iter(found.objects.values())).key
-                reason = f"the recording is on record under another key: {keys[name]}"
-                self.report.refuse(Refusal(first, Trouble.CONTRADICTION, reason))
+                self.report.refuse(refused)
         return chosen
+
+    def _is_first(self, found: Found) -> bool:
+        """Of two copies under different starts, both believed, the first is taken on; the other one is named."""
+        name = hash(found.address.name)
+        if name in self.taken:
+            self.report.refuse(rebuilding.second(found))
+            return False
+        self.taken.add(name)
+        return True
 
     async def _rebuilt(self, batch: Sequence[Found]) -> list[Rebuilt]:
         """Read what is needed of each recording, several at a time, and keep the order of the keys."""
@@ -132,7 +139,9 @@ class Rebuild:
                     made[number] = one
 
         await run_workers(self.concurrency, work)
-        return [made[number] for number in sorted(made)]
+        if not self.dry_run:
+            self.taken.clear()  # what earlier batches have taken on has a row
+        return [made[number] for number in sorted(made) if self._is_first(batch[number])]
 
     async def _read(self, found: Found, mark: Mark) -> Rebuilt | None:
         kinds = rebuilding.to_read(found, self.accounts)
@@ -161,9 +170,10 @@ class Rebuild:
 
     def _count(self, one: Rebuilt) -> None:
         report, entry = self.report, one.entry
-        report.expired += entry.expired_at is not None
-        report.stored += entry.expired_at is None
-        report.purged += entry.expired_at is None and entry.purged_at is not None
+        gone = entry.state in (State.EXPIRED, State.EXPIRING)
+        report.expired += gone
+        report.stored += not gone
+        report.purged += not gone and entry.purged_at is not None
         report.held += entry.on_hold
         report.uncased += entry.on_hold and not holding(candidate(entry), self.cases)
 

@@ -9,7 +9,7 @@ from archiver.core.controls import Control, Kind
 from archiver.core.decision_copies import Copy
 from archiver.core.model import Entry
 from archiver.core.naming import Address
-from archiver.core.rebuilding import Listed, Rebuilt, Refusal
+from archiver.core.rebuilding import Known, Listed, Rebuilt, Refusal
 
 
 class ObjectListing(Protocol):
@@ -39,8 +39,8 @@ class DecisionLog(Protocol):
 class RebuildRows(Protocol):
     """What a rebuild asks of the catalogue, and adds to it. It changes no row that is there."""
 
-    async def known(self, addresses: Sequence[Address]) -> Mapping[tuple[str, str], str | None]:
-        """Tell which recordings have a row, by account and id, and the key of the copy on record."""
+    async def known(self, addresses: Sequence[Address]) -> Mapping[tuple[str, str], Known]:
+        """Tell which recordings have a row, by account and id."""
         ...
 
     async def add(self, rebuilt: Sequence[Rebuilt]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from structlog.testing import capture_logs
 
 from archiver.app import new_run_id
-from archiver.core.model import State
+from archiver.core import notes
+from archiver.core.model import Fixity, State
 from archiver.passes import Pass
 from archiver.simulator import Account
 from tests.support import locksmith, office
@@ -103,6 +106,27 @@ async def test_what_is_half_gone_and_forbidden_stays_as_it_is(locked_world: Make
             here.policies = keeping(source="10d", delete_after="never")
     assert set(await versions(here)) == SIDECARS
     here.policies = DUE
+    await here.sync()
+    assert set((await here.states()).values()) == {State.EXPIRED}
+    assert await versions(here) == {}
+
+
+async def test_the_last_trace_goes_only_where_a_tombstone_tells_of_it(locked_world: MakeWorld) -> None:
+    """What stands in its place and is none, or another copy's, keeps the sidecar until somebody moves it aside."""
+    here = await half_gone(locked_world)
+    first, second, third = (key_of(one).removesuffix(".mp3") for one in THREE)
+    entry = (await here.entries())["2"]
+    another = replace(entry, fixity=Fixity(sha256="ab" * 32, size=7))
+    await here.put(f"{first}.expired.json", b"{}")
+    await here.put(f"{second}.expired.json", notes.render(notes.of_entry(another, State.EXPIRED, [])))
+    await here.put(f"{third}.expired.json", (await here.everything())[f"{third}.purged.json"])
+    done = await here.sync()
+    assert done.reports["acme"].failures == {"IntegrityError": 3}
+    assert set((await here.states()).values()) == {State.EXPIRING}
+    assert set(await versions(here)) == SIDECARS
+
+    for stem in (first, second, third):
+        await here.take(f"{stem}.expired.json")
     await here.sync()
     assert set((await here.states()).values()) == {State.EXPIRED}
     assert await versions(here) == {}

@@ -242,7 +242,7 @@ async def test_what_is_not_right_is_named_and_left(world: MakeWorld, another_cat
     await here.put(sidecar_of(six), changed(six, format="call-recording-sidecar/2"))
     await here.put(sidecar_of(seven), changed(seven, audio={"key": key_of(seven), "sha256": "AB" * 32, "size": 0}))
     await here.put(key_of(one).replace("acme", "other"), b"")
-    moved = replace(eight, start=eight.start + timedelta(hours=1))  # the same call, once more under another start
+    moved = replace(eight, start=eight.start + timedelta(hours=1))  # copied there by hand
     await here.put(key_of(moved), bodies[key_of(eight)])
     await here.put(sidecar_of(moved), bodies[sidecar_of(eight)])
     await here.put("notes/plan.txt", b"")
@@ -261,7 +261,7 @@ async def test_what_is_not_right_is_named_and_left(world: MakeWorld, another_cat
         sidecar_of(six): Trouble.UNREADABLE,
         sidecar_of(seven): Trouble.UNREADABLE,
         key_of(one).replace("acme", "other"): Trouble.UNKNOWN_ACCOUNT,
-        sidecar_of(moved): Trouble.CONTRADICTION,
+        sidecar_of(moved): Trouble.MISPLACED,
         "notes/plan.txt": Trouble.FOREIGN,
         ".archiver/decisions/1.decision.json": Trouble.UNREADABLE,
         impossible: Trouble.UNREADABLE,
@@ -272,6 +272,59 @@ async def test_what_is_not_right_is_named_and_left(world: MakeWorld, another_cat
     states = await here.states()
     assert {one for one, state in states.items() if state is State.QUARANTINED} == {"5"}
     assert (await here.everything())[sidecar_of(one)] == bodies[sidecar_of(one)]
+
+
+async def test_what_is_not_believed_keeps_no_good_copy_out(world: MakeWorld, another_catalogue: str) -> None:
+    """Audio without a sidecar under an earlier start of the same call."""
+    here = await world(Account(recordings=NEW[:2]))
+    await here.sync()
+    orphan = key_of(replace(NEW[0], start=NEW[0].start - timedelta(hours=1)))
+    await here.put(orphan, b"x")
+    here.lose_catalogue(another_catalogue)
+    report = await here.rebuild()
+    assert [(one.key, one.trouble) for one in report.named] == [(orphan, Trouble.NO_SIDECAR)]
+    assert await here.states() == dict.fromkeys(("9", "10"), State.STORED)
+
+
+async def test_a_deletion_that_was_cut_off_is_finished(world: MakeWorld, another_catalogue: str) -> None:
+    """Killed between the tombstone and the last removal, and the catalogue lost: a case by the caller's name counts."""
+    here = await world(Account(recordings=OLD[:1]))
+    here.policies = keeping(source="30d", delete_after="39d")
+    await here.sync()
+    rest = (await here.everything())[sidecar_of(OLD[0])]
+    await here.sync()
+    assert await here.states() == {"1": State.EXPIRED}
+    await here.put(sidecar_of(OLD[0]), rest)
+    here.lose_catalogue(another_catalogue)
+    await office.hold(here, "case-1", ids=["1"])
+    report = await here.rebuild()
+    assert (report.expired, report.stored, here.exit_code) == (1, 0, 0)
+    [(state, cnam)] = await here.query("select state::text, cnam from recordings")
+    assert (state, cnam) == ("expiring", "MEHTA & SONS")
+    await here.sync()
+    assert sidecar_of(OLD[0]) in await here.everything()
+
+    await office.release_by_two(here, "case-1")
+    await here.sync()
+    assert sidecar_of(OLD[0]) not in await here.everything()
+    assert await here.query("select state::text, cnam from recordings") == [("expired", None)]
+    await walks(here)
+
+
+async def test_a_tombstone_that_a_restored_dump_knows_nothing_of_is_named(world: MakeWorld) -> None:
+    """The dump's row is left as it is, with the people in it: that is for a person to see."""
+    here = await world(Account(recordings=OLD[:1]))
+    here.policies = keeping(source="30d", delete_after="39d")
+    await here.sync()
+    await here.change("create table dump as select * from recordings")
+    await here.sync()
+    tombstone = key_of(OLD[0]).replace(".mp3", ".expired.json")
+    assert ((await here.rebuild()).known, here.exit_code) == (1, 0)
+    await here.change("update recordings r set state = d.state, expired_at = null, cnam = d.cnam from dump d")
+    report = await here.rebuild()
+    assert [(one.key, one.trouble) for one in report.named] == [(tombstone, Trouble.CONTRADICTION)]
+    assert (report.known, here.exit_code) == (0, 3)
+    assert await here.states() == {"1": State.PURGED}
 
 
 async def test_it_waits_for_nobody_and_disturbs_nobody(world: MakeWorld, another_catalogue: str) -> None:

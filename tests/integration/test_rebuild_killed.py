@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -26,7 +26,7 @@ from tests.support import office
 from tests.support.locksmith import keeping
 from tests.support.postgres import Databases
 from tests.support.rows import LONG_AGO, SHA256
-from tests.support.world import MakeWorld, World, calls
+from tests.support.world import MakeWorld, World, calls, key_of, sidecar_of
 
 NINE = calls(9, days=40)
 ROWS = """
@@ -169,6 +169,30 @@ async def test_rows_and_their_history_are_one(world: MakeWorld, databases: Datab
         assert await here.states() == {}
         await here.rebuild()
         assert await here.query("select count(*) from history") == [(3,)]
+
+
+async def test_a_dry_run_counts_a_second_copy_as_the_run_does(world: MakeWorld, databases: Databases) -> None:
+    """Wherever it comes: here each recording is a batch of its own."""
+    here = await world(Account(recordings=NINE[:2]))
+    await here.sync()
+    bodies = await here.everything()
+    first, later = NINE[0], replace(NINE[0], start=NINE[0].start + timedelta(days=1))
+    await here.put(key_of(later), bodies[key_of(first)])
+    said = bodies[sidecar_of(first)].replace(key_of(first).encode(), key_of(later).encode())
+    await here.put(sidecar_of(later), said.replace(f"{first.start:%FT%T}".encode(), f"{later.start:%FT%T}".encode()))
+    with databases.lend() as url:
+        here.lose_catalogue(url)
+        async with here.app() as app:
+            counts = []
+            for dry in (True, False):
+                stage = stage_of(app, Fuse(-1, after=False), most=1)
+                stage.dry_run = dry
+                await app.ledger.open_account("acme", LONG_AGO)
+                await stage.run()
+                counts.append(stage.report.as_counts())
+                assert [one.key for one in stage.report.named] == [sidecar_of(later)]
+    assert counts[0] == counts[1]
+    assert (counts[0]["stored"], counts[0]["troubles"]) == (2, {"contradiction": 1})
 
 
 class Endless:

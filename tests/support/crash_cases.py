@@ -54,7 +54,8 @@ def died(step: str) -> tuple[Point, ...]:
 
 
 MARKED, DELETED = died("purge catalogue.advance purging"), died("purge source.delete")
-HALF, UPLOADED = died("expire locks.remove audio"), died("transfer upload.complete")
+HALF, TOLD = died("expire locks.remove audio"), died("expire store.create tombstone")
+UPLOADED = died("transfer upload.complete")
 
 # Only steps touch the world outside, one at a time: just after one is the same moment as just before the next. So
 # `<` stands only where no step that comes before is among those that are crashed after.
@@ -179,6 +180,7 @@ EXPIRE = [
     *each(kept.EXPIRING, "expire", "locks.protections sidecar; locks.remove sidecar", first=HALF),
     *each(kept.EXPIRING, "expire", "catalogue.advance expired"),
     *in_a_row(kept.EXPIRING, "expire", "<reads.lines; reads.lines; store.create tombstone"),
+    *in_a_row(kept.EXPIRING, "expire", "<store.read tombstone; store.read tombstone", first=TOLD),
     *in_a_row(kept.LEFT, "expire", "<source.get; source.get; source.list_page #2; catalogue.advance expiring"),
     *in_a_row(kept.WITHDRAWN, "expire", "<store.size audio; store.size audio; store.size sidecar"),
     *in_a_row(kept.WITHDRAWN, "expire", "<catalogue.advance purged; catalogue.advance purged"),

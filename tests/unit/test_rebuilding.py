@@ -17,7 +17,18 @@ from archiver.core.listing import parse_recording
 from archiver.core.model import Entry, Fixity, Lock, LockMode, Mark, Protection, Recording, State
 from archiver.core.naming import Kind, address_of, audio_key, note_key, sidecar_key
 from archiver.core.notes import Line
-from archiver.core.rebuilding import Found, Listed, RebuildReport, Rebuilt, Refusal, Trouble, rebuild, to_read
+from archiver.core.rebuilding import (
+    Found,
+    Known,
+    Listed,
+    RebuildReport,
+    Rebuilt,
+    Refusal,
+    Trouble,
+    contradiction,
+    rebuild,
+    to_read,
+)
 from tests.support.rows import NOW, SHA256
 
 PREFIX = "calls/"
@@ -184,7 +195,72 @@ def test_the_listing_alone_tells_what_there_is_no_use_in_reading() -> None:
         told = to_read(one, ["acme"])
         assert isinstance(told, Refusal)
         assert told.trouble is trouble
-    assert to_read(found(item, Kind.SIDECAR, Kind.EXPIRED), ["acme"]) == (Kind.EXPIRED,)
+    assert to_read(found(item, Kind.SIDECAR, Kind.EXPIRED), ["acme"]) == (Kind.EXPIRED, Kind.SIDECAR)
+    assert to_read(found(item, Kind.AUDIO, Kind.SIDECAR, Kind.EXPIRED), ["acme"]) == (Kind.SIDECAR,)
+
+
+def test_a_sidecar_beside_its_tombstone_is_a_deletion_to_be_finished() -> None:
+    """With the people in it, for a case may hold it by them. A sidecar that does not fit is named and left."""
+    item = listed()
+    both = found(item, Kind.EXPIRED, Kind.SIDECAR)
+    lines = [Line(at=NOW, before=State.EXPIRING, after=State.EXPIRED, reason="due", run="run-8")]
+    tombstone = notes.render(notes.of_entry(entry_of(item), State.EXPIRED, lines))
+    held = Protection(lock=None, on_hold=True)
+    made, refused = rebuild(both, {Kind.EXPIRED: tombstone, Kind.SIDECAR: written(item)}, held, MARK)
+    assert refused == []
+    assert made is not None
+    assert (made.entry.state, made.entry.expired_at, made.entry.recording) == (State.EXPIRING, None, item)
+    assert [(line.before, line.after) for line in made.history[1:]] == [(State.EXPIRED, State.EXPIRING)]
+    assert not made.entry.on_hold  # no row may be on hold and half deleted: the bucket is asked before the rest goes
+
+    for spoilt, trouble in (
+        (b"{", Trouble.UNREADABLE),
+        (written(listed("2")), Trouble.MISPLACED),
+        (written(item, fixity=replace(FIXITY, size=99)), Trouble.CONTRADICTION),
+    ):
+        made, refused = rebuild(both, {Kind.EXPIRED: tombstone, Kind.SIDECAR: spoilt}, Protection(), MARK)
+        assert [(one.key, one.trouble) for one in refused] == [(both.objects[Kind.SIDECAR].key, trouble)]
+        assert made is not None
+        assert (made.entry.state, made.entry.recording.cnam) == (State.EXPIRED, None)
+
+
+def test_a_whole_copy_beside_a_tombstone_is_taken_on() -> None:
+    item = listed()
+    three = found(item, Kind.AUDIO, Kind.SIDECAR, Kind.EXPIRED)
+    made, refused = rebuild(three, {Kind.SIDECAR: written(item)}, Protection(), MARK)
+    assert made is not None
+    assert made.entry.state is State.STORED
+    assert [(one.key, one.trouble) for one in refused] == [
+        (three.objects[Kind.EXPIRED].key, Trouble.CONTRADICTION),
+    ]
+
+
+def test_what_the_bucket_has_against_a_row() -> None:
+    item = listed()
+    key = audio_key(PREFIX, item)
+    for kinds, row, spoken in (
+        ((), Known(key, State.VERIFIED), False),
+        ((), Known(None, State.DISCOVERED), False),
+        ((), Known("calls/acme/2024/03/01/100000Z-1.mp3", State.VERIFIED), True),
+        ((Kind.EXPIRED,), Known(key, State.EXPIRED), False),
+        ((Kind.EXPIRED, Kind.SIDECAR), Known(key, State.EXPIRING), False),
+        ((Kind.EXPIRED,), Known(key, State.PURGED), True),
+        ((Kind.EXPIRED, Kind.AUDIO), Known(key, State.VERIFIED), False),
+    ):
+        assert (contradiction(found(item, *kinds), row) is not None) == spoken, (kinds, row)
+
+
+def test_a_note_is_never_larger_than_what_a_rebuild_reads() -> None:
+    """The oldest lines of a very long history are left out."""
+    item = listed()
+    lines = [
+        Line(at=NOW, before=State.VERIFIED, after=State.VERIFIED, reason=f"{number} " + "\n" * 400, run="r" * 26)
+        for number in range(notes.MOST_LINES)
+    ]
+    body = notes.render(notes.of_entry(entry_of(item), State.EXPIRED, lines))
+    assert sidecar.LIMIT // 2 < len(body) <= sidecar.LIMIT
+    told = notes.parse(body).history
+    assert told == tuple(lines[-len(told) :])
 
 
 def content() -> dict[str, object]:
