@@ -83,6 +83,8 @@ def test_what_the_catalogue_decided_by_itself_stands() -> None:
     assert chosen == [FORCE, *(replace(one, subject="case-2") for one in (ADDED, ASKED, RELEASED))]
     assert [one.trouble for one in refused] == [Trouble.CONTRADICTION] * 3  # both about a pause, and the plan
     assert cases([*mine, *chosen]) == [("case", True), ("case-2", False)]
+    later = replace(FORCE, at=NOW + timedelta(days=1))
+    assert missing(given_as([FORCE, later]), [later]) == ([FORCE], [])
 
 
 def test_a_history_that_went_on_after_a_dump_is_taken_on() -> None:
