@@ -92,7 +92,8 @@ def test_two_daemons_never_work_on_the_same_stage(here: Desk) -> None:
     assert sorted(claims) == [(str(call.id), 1) for call in CALLS]
     # no library speaks in between, although the first pass took much longer than the pause between passes
     ordinary = {"daemon_started", "pass_finished", "stopping", "daemon_stopped"}
-    either = {"stage_busy", "decisions_copied"}  # whoever comes first copies
+    # whoever comes first copies; and a pass each second leaves a listing early on a busy machine
+    either = {"stage_busy", "decisions_copied", "listing_goes_on_later"}
     assert named(first) - either == named(second) - either == ordinary
 
 
