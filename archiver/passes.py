@@ -145,10 +145,17 @@ class Pass:
         """Copy into the bucket what was decided, under a lock of the first account: they concern all of them."""
         app, name = self.app, next(iter(self.app.sources))
         copied, prefix = partial(decisions_copied, app.engine, name), app.settings.vault.prefix
-        context = self._context(name)
+        context, done = self._context(name), False
         copy = CopyDecisions(context, app.store, app.listing, app.controls, copied, prefix)
+
+        async def work() -> None:
+            nonlocal done
+            await copy.run()
+            done = True  # no error of any kind, also none that other stages could go on after
+
         with structlog.contextvars.bound_contextvars(account=name):
-            return await self._stage(context, "decisions", copy.run)
+            await self._stage(context, "decisions", work)
+        return done
 
     async def _keep_ledger(self) -> None:
         """Say what each day is worth now, also where a stage was stopped; not where the database is out of reach."""

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from archiver.adapters.database import exclusive
+from archiver.app import new_run_id
+from archiver.passes import Pass
 from archiver.simulator import Account
 from tests.support import office
 from tests.support.locksmith import keeping
 from tests.support.postgres import Databases
-from tests.support.world import MakeWorld, World, calls, key_of, sidecar_of
+from tests.support.strict_store import Fault as StoreFault
+from tests.support.world import BRIEF, MakeWorld, World, calls, key_of, sidecar_of
 
 OLD = calls(6, days=40)
 
@@ -65,13 +68,33 @@ async def test_what_was_on_hold_is_held_when_a_pass_came_before_the_rebuild(
     assert await delete_what_is_due(here) == {1, 2, 3, 6}
 
 
-async def test_nothing_is_deleted_while_a_decision_has_no_copy(world: MakeWorld) -> None:
-    """The bucket alone must be enough to know what is held; so that comes first."""
-    here = await with_a_case(world)
+async def without_copies(make: MakeWorld) -> World:
+    """The same, but the copies have gone from the bucket and are to be made again."""
+    here = await with_a_case(make)
     for key in [key for key in await here.everything() if "decision" in key]:
         await here.take(key)
     await here.change("delete from runs")
+    return here
+
+
+async def test_nothing_is_deleted_while_a_decision_has_no_copy(world: MakeWorld) -> None:
+    """The bucket alone must be enough to know what is held; so that comes first."""
+    here = await without_copies(world)
     async with exclusive(here.eye, "acme", "decisions"):
         assert await delete_what_is_due(here) == set()
     assert here.exit_code == 4
+    assert await delete_what_is_due(here) == {1, 2, 3, 6}
+
+
+async def test_nothing_is_deleted_while_the_bucket_takes_no_copy_for_now(world: MakeWorld) -> None:
+    """A store that fails for now stops no other stage; this one must have come to its end all the same."""
+    here = await without_copies(world)
+    here.policies = keeping(source="30d")
+    here.clock.move(hours=1)
+    async with here.app() as app:
+        await app.store.facts()  # else the probe would meet the fault
+        here.store.strict_state.fault = StoreFault(kind="status", methods=frozenset({"PUT"}), times=BRIEF.retries + 1)
+        await Pass(app=app, run=new_run_id()).sync()
+    assert here.store.strict_state.fault is None
+    assert here.simulator.requests.deletes == []
     assert await delete_what_is_due(here) == {1, 2, 3, 6}
